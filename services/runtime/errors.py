@@ -1,11 +1,11 @@
-"""Every failure that a caller can see, and the one table that gives it a gRPC status, an HTTP status and an OpenAI body.
-
-A new error is a subclass and a row. `to_status` and `from_rpc_error` carry class, message, field and retry time across a hop.
+"""Every failure that a caller can see, and the one table that gives it a gRPC status, an HTTP status and an OpenAI
+body. A new error is a subclass and a row. `to_status` and `from_rpc_error` carry class, message, field and retry time
+across a hop.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict, cast
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -192,7 +192,7 @@ def _packed(message: Any) -> AnyMessage:
 def _details(error: grpc.aio.AioRpcError) -> list[AnyMessage]:
     """ValueError means that status and trailer disagree, as after a proxy's rewrite: then only the status counts."""
     try:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(cast(grpc.Call, error))
     except ValueError:
         return []
     return [] if status is None else list(status.details)

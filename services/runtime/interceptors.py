@@ -1,0 +1,124 @@
+"""One interceptor around every RPC of every kind: request context, errors by the table, metrics, one log line.
+
+`aclosing` everywhere: a stream that is dropped closes its handler's generator at once.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import grpc
+
+from services.runtime.errors import Cancelled, GenerationFailed, VoxlineError, row, to_status
+from services.runtime.metrics import RpcMetrics
+from services.runtime.request_context import RequestContext, entered
+
+logger = logging.getLogger(__name__)
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Around = Callable[["grpc.aio.ServicerContext[Request, Response]"], AbstractAsyncContextManager[None]]
+
+_UNLOGGED = ("/grpc.health.", "/grpc.reflection.")
+
+
+# The stubs make it generic, the library does not.
+if TYPE_CHECKING:
+    _ServerInterceptor = grpc.aio.ServerInterceptor[Any, Any]
+else:
+    _ServerInterceptor = grpc.aio.ServerInterceptor
+
+
+class RpcInterceptor(_ServerInterceptor):
+    def __init__(self, metrics: RpcMetrics) -> None:
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Request, Response]"]],
+        details: grpc.HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Request, Response]":
+        handler = await continuation(details)
+        if handler is None or details.method.startswith(_UNLOGGED):
+            return handler
+        return _wrapped(handler, lambda context: self._around(details.method, context))
+
+    @asynccontextmanager
+    async def _around(self, method: str, context: "grpc.aio.ServicerContext[Request, Response]") -> AsyncIterator[None]:
+        started = time.monotonic()
+        code = grpc.StatusCode.OK
+        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        with entered(RequestContext.from_metadata(metadata, context.time_remaining())):
+            self._metrics.in_flight.labels(method).inc()
+            try:
+                yield
+            except (asyncio.CancelledError, GeneratorExit):
+                code = row(Cancelled("")).grpc
+                raise
+            except grpc.aio.AbortError:
+                code = grpc.StatusCode.UNKNOWN
+                raise
+            except Exception as exc:  # The outermost edge of every RPC: whatever is unforeseen becomes the last row.
+                error = _ours(exc)
+                code = row(error).grpc
+                await _abort(context, error)
+            finally:
+                self._observe(method, code, time.monotonic() - started)
+
+    def _observe(self, method: str, code: grpc.StatusCode, seconds: float) -> None:
+        self._metrics.in_flight.labels(method).dec()
+        self._metrics.requests.labels(method, code.name).inc()
+        self._metrics.seconds.labels(method).observe(seconds)
+        logger.info("rpc", extra={"method": method, "code": code.name, "seconds": round(seconds, 4)})
+
+
+def _ours(exc: Exception) -> VoxlineError:
+    if isinstance(exc, VoxlineError):
+        return exc
+    logger.error("unforeseen error", exc_info=exc)
+    return GenerationFailed("An internal error happened; the log has its trace under this request id.")
+
+
+async def _abort(context: "grpc.aio.ServicerContext[Request, Response]", error: VoxlineError) -> None:
+    status = to_status(error)
+    await context.abort(status.code, status.details, status.trailing_metadata or ())
+
+
+def _wrapped(
+    handler: "grpc.RpcMethodHandler[Request, Response]", around: "Around[Request, Response]"
+) -> "grpc.RpcMethodHandler[Request, Response]":
+    """The same handler with `around` entered for the length of the call."""
+    make: Callable[..., grpc.RpcMethodHandler[Request, Response]]
+    if handler.response_streaming:
+        stream = cast(
+            "Callable[[object, grpc.aio.ServicerContext[Request, Response]], AsyncGenerator[Response, None]]",
+            handler.stream_stream if handler.request_streaming else handler.unary_stream,
+        )
+
+        async def respond(
+            request: object, context: "grpc.aio.ServicerContext[Request, Response]"
+        ) -> AsyncIterator[Response]:
+            async with around(context), aclosing(stream(request, context)) as responses:
+                async for response in responses:
+                    yield response
+
+        make = (
+            grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
+        )
+        return make(respond, handler.request_deserializer, handler.response_serializer)
+
+    single = cast(
+        "Callable[[object, grpc.aio.ServicerContext[Request, Response]], Awaitable[Response]]",
+        handler.stream_unary if handler.request_streaming else handler.unary_unary,
+    )
+
+    async def answer(request: object, context: "grpc.aio.ServicerContext[Request, Response]") -> Response:
+        async with around(context):
+            return await single(request, context)
+        raise AssertionError("an RPC context never swallows an error")
+
+    make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
+    return make(answer, handler.request_deserializer, handler.response_serializer)

@@ -1,0 +1,112 @@
+"""A gRPC server as every stage runs it: health per service, reflection, /metrics, one interceptor, and a drain that
+loses no call.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry, start_http_server
+
+from services.runtime.channel import KEEPALIVE_MS, MAX_MESSAGE_BYTES
+from services.runtime.interceptors import RpcInterceptor
+from services.runtime.metrics import RpcMetrics
+from services.runtime.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+# Health services for probes: liveness stays SERVING while a drain is on, readiness does not.
+LIVENESS, READINESS = "liveness", "readiness"
+_HealthStatus = health_pb2.HealthCheckResponse
+
+
+@dataclass(frozen=True)
+class Service:
+    """A gRPC service: its full name, and how to register its servicer."""
+
+    name: str
+    register: Callable[[grpc.aio.Server], None]
+
+
+class StageServer:
+    """Owns the gRPC server and the metrics listener of one process."""
+
+    def __init__(self, services: Sequence[Service], settings: ServerSettings, registry: CollectorRegistry) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._health = health.aio.HealthServicer()
+        self._names = (*(service.name for service in services), health.OVERALL_HEALTH, READINESS)
+        self._server = grpc.aio.server(
+            interceptors=[RpcInterceptor(RpcMetrics(registry))], options=_server_options(settings)
+        )
+        for service in services:
+            service.register(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        listed = (*(service.name for service in services), health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(listed, self._server)
+        self.port = 0
+        self.metrics_port = 0
+
+    async def start(self) -> None:
+        """Raises RuntimeError or OSError when a port is taken."""
+        self.port = self._server.add_insecure_port(f"{self._settings.host}:{self._settings.port}")
+        self._metrics, _ = start_http_server(self._settings.metrics_port, self._settings.host, self._registry)
+        self.metrics_port = self._metrics.server_port
+        await self._server.start()
+        await self._health.set(LIVENESS, _HealthStatus.SERVING)
+        await self.set_serving(True)
+        logger.info("serving", extra={"port": self.port, "metrics_port": self.metrics_port})
+
+    async def set_serving(self, serving: bool) -> None:
+        status = _HealthStatus.SERVING if serving else _HealthStatus.NOT_SERVING
+        for name in self._names:
+            await self._health.set(name, status)
+
+    async def drain(self) -> None:
+        """Turns new callers away, lets running calls end, then stops."""
+        await self.set_serving(False)
+        await asyncio.sleep(self._settings.drain_seconds)
+        await self.stop(self._settings.grace_seconds)
+
+    async def stop(self, grace: float | None = None) -> None:
+        await self._server.stop(grace)
+        self._metrics.shutdown()
+        self._metrics.server_close()
+
+
+async def run_until_stopped(server: StageServer, failure: "asyncio.Future[None] | None" = None) -> int:
+    """Serves until SIGTERM or SIGINT (0), or until `failure` gets an exception (1). The exit status of the process."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await server.start()
+    died: asyncio.Future[None] = loop.create_future() if failure is None else failure
+    waiting = asyncio.ensure_future(stopped.wait())
+    await asyncio.wait((waiting, died), return_when=asyncio.FIRST_COMPLETED)
+    if not died.done():
+        await server.drain()
+        return 0
+    waiting.cancel()
+    logger.critical("the engine died", exc_info=died.exception())
+    await server.set_serving(False)
+    await server.stop(1.0)
+    return 1
+
+
+def _server_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(settings.grace_seconds * 1000)),
+        ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 3),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 3),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]

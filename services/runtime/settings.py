@@ -1,0 +1,52 @@
+"""Settings of a stage: frozen, from flags, then environment, then defaults; a name that nobody knows is an error."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class ServerSettings(BaseSettings):
+    """What every stage has. A subclass sets `env_prefix` in its model_config, e.g. VOXLINE_LLM_."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", cli_kebab_case=True, cli_avoid_json=True, cli_implicit_flags=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: Port = Field(0, description="gRPC port; 0 takes a free one.")
+    metrics_port: Port = Field(0, description="Port of /metrics; 0 takes a free one.")
+    drain_seconds: float = Field(2.0, ge=0, description="Seconds between NOT_SERVING and the stop after SIGTERM.")
+    grace_seconds: float = Field(30.0, ge=0, description="Seconds that running calls get to end.")
+    max_connection_age_seconds: float = Field(
+        300.0, gt=0, description="Age after which clients must look for other replicas."
+    )
+    log_level: str = Field("info", pattern="(?i)^(debug|info|warning|error)$", description="Lowest level to log.")
+
+
+Settings = TypeVar("Settings", bound=ServerSettings)
+
+
+def load_settings(cls: type[Settings], arguments: Sequence[str], program: str) -> Settings:
+    """Exits with status 2 and one line per mistake, as a command line does."""
+    unknown = _unknown_environment(cls)
+    if unknown:
+        sys.exit(f"{program}: unknown environment variables: {', '.join(unknown)}")
+    try:
+        return cls(_cli_parse_args=list(arguments), _cli_prog_name=program)  # type: ignore[call-arg]
+    except ValidationError as exc:
+        lines = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors()]
+        sys.exit("\n".join(f"{program}: {line}" for line in lines))
+
+
+def _unknown_environment(cls: type[ServerSettings]) -> list[str]:
+    prefix = cls.model_config["env_prefix"].upper()
+    known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+    return sorted(
+        name for name in os.environ if prefix and name.upper().startswith(prefix) and name.upper() not in known
+    )
