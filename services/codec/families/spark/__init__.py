@@ -1,0 +1,1 @@
+"""Spark-TTS: the BiCodec codec, computed by our own layers from the published checkpoint layout."""

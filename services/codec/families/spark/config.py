@@ -1,0 +1,157 @@
+"""What we read of a Spark-TTS directory's config.yaml and BiCodec/config.yaml. Unknown keys are ignored.
+
+Errors are `CheckpointError`s that name the file and the key.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from services.codec.families.spark.weights import CheckpointError
+
+Ratio = Annotated[int, Field(ge=1, le=1)]
+"""A resampling ratio. Every published checkpoint has 1; at other ratios the sampling blocks have weights of their own,
+and a token would no longer be one frame."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+
+class AudioConfig(_Section):
+    """config.yaml: rates in Hz, the hop in samples, the reference clip in seconds."""
+
+    sample_rate: PositiveInt
+    latent_hop_length: PositiveInt
+    ref_segment_duration: PositiveFloat
+    volume_normalize: bool = False
+
+    @property
+    def reference_samples(self) -> int:
+        """Length of the reference clip: a whole number of hops."""
+        return int(self.sample_rate * self.ref_segment_duration) // self.latent_hop_length * self.latent_hop_length
+
+
+class MelConfig(_Section):
+    sample_rate: PositiveInt
+    n_fft: PositiveInt
+    win_length: PositiveInt
+    hop_length: PositiveInt
+    mel_fmin: Annotated[float, Field(ge=0)]
+    mel_fmax: PositiveFloat | None
+    num_mels: PositiveInt
+
+
+class VocosConfig(_Section):
+    """The encoder, and the part of the prenet that is like it."""
+
+    input_channels: PositiveInt
+    vocos_dim: PositiveInt
+    vocos_intermediate_dim: PositiveInt
+    vocos_num_layers: PositiveInt
+    out_channels: PositiveInt
+    sample_ratios: list[Ratio] = Field(default=[1, 1])
+
+
+class PrenetConfig(VocosConfig):
+    condition_dim: PositiveInt | None = None
+    use_tanh_at_final: bool = False
+
+
+class GeneratorConfig(_Section):
+    """The wave generator: one upsampling block per rate."""
+
+    input_channel: PositiveInt
+    channels: PositiveInt
+    rates: Annotated[list[PositiveInt], Field(min_length=1)]
+    kernel_sizes: Annotated[list[PositiveInt], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> GeneratorConfig:
+        if len(self.rates) != len(self.kernel_sizes):
+            raise ValueError(f"{len(self.rates)} rates but {len(self.kernel_sizes)} kernel_sizes")
+        for rate, kernel in zip(self.rates, self.kernel_sizes, strict=True):
+            if kernel < rate or (kernel - rate) % 2:
+                raise ValueError(f"kernel size {kernel} does not fit rate {rate}: it must exceed it by an even number")
+        if self.channels % 2 ** len(self.rates):
+            raise ValueError(f"channels {self.channels} cannot be halved {len(self.rates)} times")
+        return self
+
+    @property
+    def hop(self) -> int:
+        """Samples per token."""
+        return math.prod(self.rates)
+
+
+class QuantizerConfig(_Section):
+    input_dim: PositiveInt
+    codebook_size: PositiveInt
+    codebook_dim: PositiveInt
+
+
+class SpeakerConfig(_Section):
+    input_dim: PositiveInt
+    out_dim: PositiveInt
+    latent_dim: PositiveInt
+    token_num: PositiveInt
+    fsq_levels: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
+    fsq_num_quantizers: Annotated[int, Field(ge=1, le=1)] = 1
+
+    @property
+    def codebook_size(self) -> int:
+        return math.prod(self.fsq_levels)
+
+
+class BiCodecConfig(_Section):
+    """BiCodec/config.yaml, key `audio_tokenizer`. The training-only `postnet` is not read."""
+
+    mel_params: MelConfig
+    encoder: VocosConfig
+    decoder: GeneratorConfig
+    quantizer: QuantizerConfig
+    speaker_encoder: SpeakerConfig
+    prenet: PrenetConfig
+
+
+class _BiCodecFile(_Section):
+    audio_tokenizer: BiCodecConfig
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+class SparkConfig(_Section):
+    """Both files of one model directory."""
+
+    audio: AudioConfig
+    codec: BiCodecConfig
+
+    @classmethod
+    def read(cls, model_dir: Path) -> SparkConfig:
+        audio = _read(model_dir / "config.yaml", AudioConfig)
+        file = model_dir / "BiCodec" / "config.yaml"
+        codec = _read(file, _BiCodecFile).audio_tokenizer
+        if codec.decoder.hop != audio.latent_hop_length:
+            raise CheckpointError(
+                f"{file}: audio_tokenizer.decoder.rates {codec.decoder.rates} multiply to {codec.decoder.hop}, "
+                f"expected latent_hop_length {audio.latent_hop_length} of config.yaml"
+            )
+        return cls(audio=audio, codec=codec)
+
+
+def _read(file: Path, kind: type[C]) -> C:
+    try:
+        return kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except OSError as exc:
+        raise CheckpointError(f"{file}: {exc.strerror}") from exc
+    except yaml.YAMLError as exc:
+        raise CheckpointError(f"{file}: not YAML: {exc}") from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(the whole file)"
+        raise CheckpointError(f"{file}: {key}: {first['msg']}, found {first['input']!r}") from exc

@@ -1,0 +1,1 @@
+"""The layers of BiCodec. One mechanism (`frames`) serves whole, streamed and batched computation."""

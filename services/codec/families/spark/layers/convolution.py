@@ -1,0 +1,79 @@
+"""Convolutions over `Frames`, with plain weights under the checkpoint's names (`weight`, `bias`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from services.codec.families.spark.layers.frames import Crop, Frames, Window
+
+
+class Conv1d(nn.Module):
+    """A 'same' convolution, odd kernel, stride 1: C_in -> C_out channels, as many frames out as in.
+
+    `rate` is the number of columns per token at this depth; `columns` counts the output columns computed so far
+    (padding of a ragged batch included).
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, dilation: int = 1, groups: int = 1, rate: int = 1
+    ) -> None:
+        super().__init__()
+        assert kernel % 2 == 1
+        self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, kernel), requires_grad=False)
+        self.bias = nn.Parameter(torch.empty(outputs), requires_grad=False)
+        self.dilation, self.groups, self.rate = dilation, groups, rate
+        self.padding = (kernel - 1) * dilation // 2
+        self.window = Window(inputs, span=2 * self.padding, lead=self.padding, tail=self.padding)
+        self.columns = 0
+
+    def forward(self, frames: Frames) -> Frames:
+        joined: Frames = self.window(frames)
+        return joined.to(self.convolve(joined.x))
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """Joined columns [B, C_in, F + 2 padding] -> [B, C_out, F]."""
+        if not x.shape[2]:
+            return x.new_zeros(x.shape[0], self.weight.shape[0], 0)
+        y = F.conv1d(x, self.weight, self.bias, dilation=self.dilation, groups=self.groups)
+        self.columns += y.shape[0] * y.shape[2]
+        return y
+
+
+class ConvTranspose1d(nn.Module):
+    """An upsampling convolution with padding (kernel - stride) / 2: `stride` columns out per column in.
+
+    Streams give out a column as soon as it is determined, so the look-ahead is `padding` output columns.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, rate: int = 1) -> None:
+        super().__init__()
+        assert kernel >= stride
+        assert (kernel - stride) % 2 == 0
+        self.weight = nn.Parameter(torch.empty(inputs, outputs, kernel), requires_grad=False)
+        self.bias = nn.Parameter(torch.empty(outputs), requires_grad=False)
+        self.stride, self.rate = stride, rate * stride
+        self.padding = (kernel - stride) // 2
+        blocks = -(-self.padding // stride)
+        overlap = (kernel - 1) // stride
+        self.window = Window(inputs, span=overlap, lead=overlap, tail=blocks)
+        self.crop = Crop(self.padding, blocks * stride - self.padding)
+        # Of the untrimmed result: from the first new input's first column on, as far as no later input reaches.
+        self._trim = overlap * stride
+        self._extra = (overlap + 1) * stride - kernel
+        self.columns = 0
+
+    def forward(self, frames: Frames) -> Frames:
+        joined: Frames = self.window(frames)
+        lengths = [self.stride * length for length in joined.lengths]
+        cropped: Frames = self.crop(Frames(self.convolve(joined.x), lengths, joined.feed))
+        return cropped
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """Joined columns [B, C_in, F + overlap] -> [B, C_out, F * stride]."""
+        if not x.shape[2]:
+            return x.new_zeros(x.shape[0], self.weight.shape[1], 0)
+        y = F.conv_transpose1d(x, self.weight, self.bias, self.stride, self._trim, self._extra)
+        self.columns += y.shape[0] * y.shape[2]
+        return y
