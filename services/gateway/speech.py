@@ -5,7 +5,8 @@ from enum import Enum
 
 from services.runtime.errors import InvalidRequest, TooLarge
 
-MAX_TEXT_CHARACTERS = 100_000
+# About an hour of speech.
+MAX_TEXT_CHARACTERS = 50_000
 
 
 class Gender(Enum):
