@@ -52,11 +52,14 @@ class Weights:
         return found
 
     def load(self, build: Callable[[], M], prefix: str) -> M:
-        """Build a module without allocating it, then give every parameter and buffer the tensor `prefix`.NAME."""
+        """Build a module without allocating it, then give every parameter and buffer the tensor `prefix`.NAME.
+
+        An empty prefix means NAME alone.
+        """
         with torch.device("meta"):
             module = build()
-        expected = module.state_dict()
-        found = {name: self.tensor(f"{prefix}.{name}", value.shape) for name, value in expected.items()}
+        start = f"{prefix}." if prefix else ""
+        found = {name: self.tensor(start + name, value.shape) for name, value in module.state_dict().items()}
         module.load_state_dict(found, assign=True)
         return module.eval().requires_grad_(False)
 
@@ -95,10 +98,12 @@ def _folded(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _fold(file: Path, tensors: Mapping[str, Tensor], magnitude: str, direction: Tensor) -> Tensor:
-    """g * v / ||v||, the norm over all dimensions but the first (of a transposed convolution: its inputs)."""
+    """g * v / ||v||, the norm over the dimensions where g is 1: all but the first (of a transposed convolution: its
+    inputs) in BiCodec, all but the last in wav2vec2."""
     if magnitude not in tensors:
         raise CheckpointError(f"{file}: tensor {magnitude} is missing")
     g, v = tensors[magnitude].float(), direction.float()
-    if v.dim() != 3 or g.shape != (v.shape[0], 1, 1):
+    if v.dim() != 3 or tuple(g.shape) not in ((v.shape[0], 1, 1), (1, 1, v.shape[2])):
         raise CheckpointError(f"{file}: tensor {magnitude} has shape {list(g.shape)}, expected {[v.shape[0], 1, 1]}")
-    return g * v / torch.linalg.vector_norm(v, dim=(1, 2), keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(v, dim=[dim for dim in range(3) if g.shape[dim] == 1], keepdim=True)
+    return g * v / norm
