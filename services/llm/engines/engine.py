@@ -1,0 +1,93 @@
+"""What runs an LLM: token ids in, token ids out. It knows no text, no voice and no family."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from services.llm.sampling import Sampling
+from services.runtime.errors import InvalidRequest, TooLarge
+
+
+@dataclass(frozen=True)
+class EngineModel:
+    """A checkpoint as an engine needs it.
+
+    directory: holds config.json and *.safetensors; vocabulary: number of logits; context: most tokens of prompt and
+    output together; allowed: ids that may be drawn, sorted; every other id in [0, vocabulary) only reads.
+    """
+
+    directory: Path
+    vocabulary: int
+    context: int
+    allowed: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        assert self.allowed, "a model that may draw nothing"
+        assert list(self.allowed) == sorted(set(self.allowed))
+        assert self.allowed[0] >= 0
+        assert self.allowed[-1] < self.vocabulary
+
+    def check(self, prompt: Sequence[int], sampling: Sampling) -> None:
+        """What every engine asks first: an id out of range is accepted silently by one and kills another for good."""
+        if not prompt:
+            raise InvalidRequest("The prompt is empty.", field="prompt")
+        wrong = next((token for token in prompt if not 0 <= token < self.vocabulary), None)
+        if wrong is not None:
+            raise InvalidRequest(f"Token id {wrong} is not in [0, {self.vocabulary}).", field="prompt")
+        if len(prompt) + sampling.max_tokens > self.context:
+            raise TooLarge(
+                f"{len(prompt)} prompt tokens and max_tokens {sampling.max_tokens} exceed the context of "
+                f"{self.context} tokens.",
+                field="prompt",
+            )
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How to run it. precision: of the weights, where the engine has a choice; threads: 0 leaves it to the engine;
+    max_batch: sequences that are computed together, more wait; cache_directory: for converted checkpoints.
+    """
+
+    precision: str
+    threads: int
+    max_batch: int
+    cache_directory: Path
+
+
+class Engine(Protocol):
+    """One loaded model. All methods are called from the event loop that loaded it."""
+
+    @property
+    def failed(self) -> "asyncio.Future[None]":
+        """Pending while the engine lives; then holds what killed it. An engine never comes back: end the process."""
+
+    @property
+    def running(self) -> int:
+        """Sequences that have their first token and still hold memory."""
+
+    @property
+    def waiting(self) -> int:
+        """Sequences without a first token yet."""
+
+    def generate(
+        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]
+    ) -> AsyncGenerator[list[int], None]:
+        """Chunks of one or more drawn ids, all of them allowed.
+
+        The last id is a stop id where the model stopped; it is none after max_tokens ids. No stop id is drawn before
+        min_tokens ids. Close the generator (`aclosing`): that frees the sequence within one step.
+        Raises InvalidRequest or TooLarge before the first chunk, StageUnavailable when the engine is dead already,
+        GenerationFailed when it dies meanwhile.
+        """
+
+    async def close(self) -> None:
+        """Ends running sequences and frees the model."""
+
+
+class EngineLoader(Protocol):
+    """How a registered engine comes to be."""
+
+    async def load(self, model: EngineModel, options: EngineOptions) -> Engine:
+        """Ready for requests, warmed up. Raises UnusableCheckpoint, or ValueError for an option that it lacks."""

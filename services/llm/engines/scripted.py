@@ -1,0 +1,65 @@
+"""An engine that replays ids: for tests of what is built on engines, and for faults on demand."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from services.llm.engines.engine import EngineModel
+from services.llm.sampling import Sampling
+from services.runtime.errors import GenerationFailed, StageUnavailable
+
+
+@dataclass(frozen=True)
+class Script:
+    """chunks: what every request draws; delay: seconds before each chunk; dies: the engine dies after the chunks."""
+
+    chunks: tuple[tuple[int, ...], ...]
+    delay: float = 0.0
+    dies: bool = False
+
+
+class ScriptedEngine:
+    def __init__(self, model: EngineModel, script: Script) -> None:
+        drawn = {token for chunk in script.chunks for token in chunk}
+        assert drawn <= set(model.allowed), "a script may draw what its model may draw"
+        self._model = model
+        self._script = script
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.running = 0
+        self.waiting = 0
+        self.prompts: list[tuple[int, ...]] = []
+
+    async def generate(
+        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]
+    ) -> AsyncGenerator[list[int], None]:
+        self._model.check(prompt, sampling)
+        if self.failed.done():
+            raise StageUnavailable("The engine is dead.")
+        self.prompts.append(tuple(prompt))
+        left = sampling.max_tokens
+        self.running += 1
+        try:
+            for chunk in self._script.chunks:
+                await asyncio.sleep(self._script.delay)
+                ids = _until_stop(chunk[:left], stop_ids)
+                yield ids
+                left -= len(ids)
+                if left == 0 or ids[-1] in stop_ids:
+                    return
+            if self._script.dies:
+                self.die()
+                raise GenerationFailed("The engine died.")
+        finally:
+            self.running -= 1
+
+    def die(self) -> None:
+        self.failed.set_exception(RuntimeError("the script ends in death"))
+
+    async def close(self) -> None:
+        if not self.failed.done():
+            self.failed.cancel()
+
+
+def _until_stop(ids: Sequence[int], stop_ids: frozenset[int]) -> list[int]:
+    ends = [place for place, token in enumerate(ids) if token in stop_ids]
+    return list(ids[: ends[0] + 1] if ends else ids)

@@ -1,0 +1,47 @@
+"""How tokens are drawn, the same for every engine."""
+
+import secrets
+from dataclasses import dataclass, field
+
+from services.runtime.errors import InvalidRequest
+
+
+def fresh_seed() -> int:
+    """32 random bits: what every engine's generator takes whole and JSON carries exactly."""
+    return secrets.randbits(32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Applied in this order: repetition penalty over prompt and output, temperature, top-k, top-p, draw.
+
+    temperature [0, 2], 0 is greedy; top_k >= 0, 0 turns it off; top_p (0, 1]; repetition_penalty (0, 2], 1 turns it
+    off; 0 <= min_tokens <= max_tokens, 1 <= max_tokens, both counted in generated tokens; seed [0, 2**63).
+    Raises InvalidRequest that names the field.
+    """
+
+    max_tokens: int
+    min_tokens: int = 0
+    temperature: float = 0.8
+    top_k: int = 50
+    top_p: float = 0.95
+    repetition_penalty: float = 1.0
+    seed: int = field(default_factory=fresh_seed)
+
+    def __post_init__(self) -> None:
+        _check("temperature", 0.0 <= self.temperature <= 2.0, "between 0 and 2")
+        _check("top_k", self.top_k >= 0, "0 or more")
+        _check("top_p", 0.0 < self.top_p <= 1.0, "above 0 and at most 1")
+        _check("repetition_penalty", 0.0 < self.repetition_penalty <= 2.0, "above 0 and at most 2")
+        _check("max_tokens", self.max_tokens >= 1, "1 or more")
+        _check("min_tokens", 0 <= self.min_tokens <= self.max_tokens, "between 0 and max_tokens")
+        _check("seed", 0 <= self.seed < 2**63, "between 0 and 2**63 - 1")
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0.0
+
+
+def _check(name: str, valid: bool, expected: str) -> None:
+    if not valid:
+        raise InvalidRequest(f"{name} must be {expected}.", field=f"sampling.{name}")
