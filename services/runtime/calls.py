@@ -10,7 +10,10 @@ from typing import Generic, NamedTuple, TypeVar
 import grpc
 
 from services.runtime import request_context
-from services.runtime.errors import from_rpc_error
+from services.runtime.errors import StageUnavailable, from_rpc_error
+
+# What grpcio puts in place of the server's status when the call ends within about 0.1 ms of a write.
+_LOST_STATUS = "Internal error from Core"
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -107,4 +110,6 @@ def _our_errors() -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as exc:
+        if exc.details() == _LOST_STATUS:
+            raise StageUnavailable("The stage ended the call while it was being fed.") from exc
         raise from_rpc_error(exc) from exc

@@ -39,7 +39,7 @@ class StageServer:
     def __init__(self, services: Sequence[Service], settings: ServerSettings, registry: CollectorRegistry) -> None:
         self._settings = settings
         self._registry = registry
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # The stubs lack it.
         self._names = (*(service.name for service in services), health.OVERALL_HEALTH, READINESS)
         self._server = grpc.aio.server(
             interceptors=[RpcInterceptor(RpcMetrics(registry))], options=_server_options(settings)

@@ -1,0 +1,127 @@
+"""A stage as small as can be, behind the real runtime."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import grpc
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.runtime.channel import open_channel
+from services.runtime.server import Service, StageServer
+from services.runtime.settings import ServerSettings
+from voxline.v1 import (
+    detokenizer_pb2,
+    detokenizer_pb2_grpc,
+    llm_pb2,
+    llm_pb2_grpc,
+    tokenizer_pb2,
+    tokenizer_pb2_grpc,
+    tokens_pb2,
+)
+
+
+@dataclass
+class Script:
+    """What the stage does: fail before or after `good` responses, or wait for ever after them."""
+
+    error: Exception | None = None
+    good: int = 0
+    hang: bool = False
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    metadata: dict[str, str] = field(default_factory=dict)
+    time_remaining: float | None = None
+
+
+class Tokenizer(tokenizer_pb2_grpc.TokenizerServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def Tokenize(self, request, context):
+        self._script.metadata = dict(context.invocation_metadata())
+        self._script.time_remaining = context.time_remaining()
+        if self._script.error is not None:
+            raise self._script.error
+        return tokenizer_pb2.TokenizeResponse(duration_seconds=len(request.audio))
+
+
+class Llm(llm_pb2_grpc.LlmServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def Generate(self, request, context):
+        try:
+            for value in range(self._script.good):
+                yield llm_pb2.GenerateResponse(codes=tokens_pb2.Codes(values=[value]))
+            if self._script.error is not None:
+                raise self._script.error
+            if self._script.hang:
+                await asyncio.Event().wait()
+        finally:
+            self._script.closed.set()
+
+
+class Detokenizer(detokenizer_pb2_grpc.DetokenizerServiceServicer):
+    """Echoes the number of values of each request as bytes of silence."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def Detokenize(self, request_iterator, context):
+        try:
+            async for request in request_iterator:
+                if self._script.error is not None:
+                    raise self._script.error
+                response = detokenizer_pb2.DetokenizeResponse()
+                response.audio.samples = bytes(len(request.codes.values))
+                yield response
+        finally:
+            self._script.closed.set()
+
+
+@dataclass
+class Stage:
+    server: StageServer
+    script: Script
+    registry: CollectorRegistry
+    channel: grpc.aio.Channel
+
+    @property
+    def tokenize(self):
+        return tokenizer_pb2_grpc.TokenizerServiceStub(self.channel).Tokenize
+
+    @property
+    def generate(self):
+        return llm_pb2_grpc.LlmServiceStub(self.channel).Generate
+
+    @property
+    def detokenize(self):
+        return detokenizer_pb2_grpc.DetokenizerServiceStub(self.channel).Detokenize
+
+
+def services(script: Script) -> list[Service]:
+    return [
+        Service(
+            "voxline.v1.TokenizerService",
+            lambda server: tokenizer_pb2_grpc.add_TokenizerServiceServicer_to_server(Tokenizer(script), server),
+        ),
+        Service(
+            "voxline.v1.LlmService",
+            lambda server: llm_pb2_grpc.add_LlmServiceServicer_to_server(Llm(script), server),
+        ),
+        Service(
+            "voxline.v1.DetokenizerService",
+            lambda server: detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server(Detokenizer(script), server),
+        ),
+    ]
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    script, registry = Script(), CollectorRegistry()
+    server = StageServer(services(script), ServerSettings(drain_seconds=0, grace_seconds=5), registry)
+    await server.start()
+    async with open_channel(f"127.0.0.1:{server.port}") as channel:
+        yield Stage(server, script, registry, channel)
+    await server.stop()

@@ -1,0 +1,90 @@
+"""Calls forward ids and deadlines, and never outlive their reader."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from services.runtime.calls import duplex, server_stream, unary
+from services.runtime.errors import DeadlineExceeded, InvalidRequest
+from services.runtime.request_context import RequestContext, entered
+from services.runtime.streams import collected
+from voxline.v1 import detokenizer_pb2, llm_pb2, tokenizer_pb2
+
+
+async def requests(sizes: list[int], then: BaseException | None = None) -> AsyncGenerator:
+    for size in sizes:
+        request = detokenizer_pb2.DetokenizeRequest()
+        request.codes.values.extend([0] * size)
+        yield request
+    if then is not None:
+        raise then
+
+
+async def test_duplex_echoes_in_order(stage) -> None:
+    responses = await collected(duplex(stage.detokenize, requests([1, 2, 3])))
+    assert [len(response.audio.samples) for response in responses] == [1, 2, 3]
+
+
+async def test_duplex_raises_the_error_of_its_requests(stage) -> None:
+    with pytest.raises(InvalidRequest, match="bad piece"):
+        await collected(duplex(stage.detokenize, requests([1], then=InvalidRequest("bad piece"))))
+    await asyncio.wait_for(stage.script.closed.wait(), 1)
+
+
+async def test_duplex_raises_the_error_of_the_stage_and_closes_its_requests(stage) -> None:
+    stage.script.error = InvalidRequest("wrong codes", field="codes")
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncGenerator:
+        try:
+            while True:
+                yield detokenizer_pb2.DetokenizeRequest()
+                await asyncio.sleep(0.001)
+        finally:
+            closed.set()
+
+    with pytest.raises(InvalidRequest, match="wrong codes"):
+        await collected(duplex(stage.detokenize, endless()))
+    assert closed.is_set()
+
+
+async def test_a_reader_that_leaves_cancels_the_stream_within_100_ms(stage) -> None:
+    stage.script.good, stage.script.hang = 1, True
+    stream = server_stream(stage.generate, llm_pb2.GenerateRequest())
+    await anext(stream)
+    await stream.aclose()
+    await asyncio.wait_for(stage.script.closed.wait(), 0.1)
+
+
+async def test_a_reader_that_leaves_cancels_a_duplex_within_100_ms(stage) -> None:
+    async def piece_then_wait() -> AsyncGenerator:
+        yield detokenizer_pb2.DetokenizeRequest()
+        await asyncio.Event().wait()
+
+    stream = duplex(stage.detokenize, piece_then_wait())
+    await anext(stream)
+    await stream.aclose()
+    await asyncio.wait_for(stage.script.closed.wait(), 0.1)
+
+
+async def test_ids_and_deadline_are_forwarded(stage) -> None:
+    trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    with entered(RequestContext.from_metadata({"x-request-id": "mine", "traceparent": trace}, 5.0)):
+        await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest())
+    assert stage.script.metadata["x-request-id"] == "mine"
+    assert stage.script.metadata["traceparent"] == trace
+    assert 4 < stage.script.time_remaining < 5
+
+
+async def test_a_deadline_ends_a_hanging_stage(stage) -> None:
+    stage.script.hang = True
+    with entered(RequestContext.from_metadata({}, 0.05)), pytest.raises(DeadlineExceeded):
+        await collected(server_stream(stage.generate, llm_pb2.GenerateRequest()))
+    await asyncio.wait_for(stage.script.closed.wait(), 1)
+
+
+def test_a_malformed_request_id_is_replaced() -> None:
+    request = RequestContext.from_metadata({"x-request-id": "two\nlines", "traceparent": "junk"})
+    assert request.request_id.startswith("req_")
+    assert request.traceparent is None

@@ -1,0 +1,84 @@
+"""Health, reflection, metrics and drain of a stage."""
+
+import asyncio
+import urllib.request
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from services.runtime.calls import server_stream, unary
+from services.runtime.errors import InvalidRequest
+from services.runtime.server import LIVENESS, READINESS
+from voxline.v1 import llm_pb2, tokenizer_pb2
+
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def health(stage, name: str) -> int:
+    stub = health_pb2_grpc.HealthStub(stage.channel)
+    return (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status
+
+
+@pytest.mark.parametrize("name", ["", "voxline.v1.LlmService", "voxline.v1.TokenizerService", LIVENESS, READINESS])
+async def test_each_service_has_its_health(stage, name: str) -> None:
+    assert await health(stage, name) == SERVING
+
+
+async def test_an_unknown_health_service_is_not_found(stage) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await health(stage, "voxline.v1.Nothing")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_only_readiness_falls_when_a_stage_stops_serving(stage) -> None:
+    await stage.server.set_serving(False)
+    assert await health(stage, LIVENESS) == SERVING
+    for name in ("", READINESS, "voxline.v1.LlmService"):
+        assert await health(stage, name) == NOT_SERVING
+
+
+async def test_reflection_lists_the_services(stage) -> None:
+    async def ask():
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+
+    stub = reflection_pb2_grpc.ServerReflectionStub(stage.channel)
+    async for answer in stub.ServerReflectionInfo(ask()):
+        names = {service.name for service in answer.list_services_response.service}
+    assert {"voxline.v1.LlmService", "grpc.health.v1.Health"} <= names
+
+
+async def test_metrics_count_each_outcome(stage) -> None:
+    await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
+    stage.script.error = InvalidRequest("no")
+    with pytest.raises(InvalidRequest):
+        await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
+    url = f"http://127.0.0.1:{stage.server.metrics_port}/metrics"
+    text = (await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())).decode()
+    method = 'method="/voxline.v1.TokenizerService/Tokenize"'
+    assert f'voxline_rpc_requests_total{{code="OK",{method}}} 1.0' in text
+    assert f'voxline_rpc_requests_total{{code="INVALID_ARGUMENT",{method}}} 1.0' in text
+    assert f"voxline_rpc_in_flight{{{method}}} 0.0" in text
+    assert f"voxline_rpc_seconds_count{{{method}}} 2.0" in text
+
+
+async def test_a_drain_lets_a_running_call_end(stage) -> None:
+    stage.script.good = 200
+    stream = server_stream(stage.generate, llm_pb2.GenerateRequest())
+    received = [await anext(stream)]
+    drained = asyncio.create_task(stage.server.drain())
+    received += [response async for response in stream]
+    await drained
+    assert len(received) == 200
+
+
+async def test_a_port_that_is_taken_is_an_error(stage) -> None:
+    from prometheus_client import CollectorRegistry
+
+    from services.runtime.server import StageServer
+    from services.runtime.settings import ServerSettings
+
+    other = StageServer([], ServerSettings(port=stage.server.port), CollectorRegistry())
+    with pytest.raises(RuntimeError):
+        await other.start()

@@ -1,0 +1,77 @@
+"""`ahead` and `peek` keep order and errors, and close what they consume."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from services.runtime.streams import ahead, collected, peek
+
+
+class Source:
+    def __init__(self, items: int, error: Exception | None = None) -> None:
+        self.items, self.error = items, error
+        self.produced, self.closed = 0, asyncio.Event()
+
+    async def stream(self) -> AsyncGenerator[int, None]:
+        try:
+            for item in range(self.items):
+                self.produced += 1
+                yield item
+            if self.error is not None:
+                raise self.error
+        finally:
+            self.closed.set()
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+async def test_ahead_keeps_order(size: int) -> None:
+    assert await collected(ahead(Source(10).stream(), size)) == list(range(10))
+
+
+async def test_ahead_produces_before_it_is_asked_and_no_more_than_its_size() -> None:
+    source = Source(10)
+    async with aclosing(ahead(source.stream(), 3)) as stream:
+        assert await anext(stream) == 0
+        while source.produced < 5:
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert source.produced == 5  # one taken, three queued, one waiting for room
+
+
+async def test_ahead_gives_the_items_before_the_error() -> None:
+    received = []
+    with pytest.raises(ValueError, match="broken"):
+        async for item in ahead(Source(3, ValueError("broken")).stream(), 10):
+            received.append(item)
+    assert received == [0, 1, 2]
+
+
+async def test_leaving_ahead_closes_its_source() -> None:
+    source = Source(10)
+    stream = ahead(source.stream(), 1)
+    await anext(stream)
+    await stream.aclose()
+    assert source.closed.is_set()
+
+
+async def test_peek_raises_an_early_error_before_anything_is_read() -> None:
+    source = Source(0, ValueError("early"))
+    with pytest.raises(ValueError, match="early"):
+        await peek(source.stream())
+    assert source.closed.is_set()
+
+
+@pytest.mark.parametrize("items", [0, 1, 4])
+async def test_peek_loses_nothing(items: int) -> None:
+    assert await collected(await peek(Source(items).stream())) == list(range(items))
+
+
+async def test_leaving_a_peeked_stream_closes_its_source() -> None:
+    source = Source(4)
+    stream = await peek(source.stream())
+    await anext(stream)
+    await stream.aclose()
+    assert source.closed.is_set()
