@@ -115,3 +115,22 @@ class SpeechRequest:
     sampling: Sampling = Sampling()
     output: Output = Output()
     model: str = ""
+
+
+@dataclass(frozen=True)
+class Dictation:
+    """A request whose text is still being written; the pieces come beside it."""
+
+    voice: Voice
+    style: Style = Style()
+    sampling: Sampling = Sampling()
+    output: Output = Output()
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Flush:
+    """Among the pieces of a dictated text: speak what has been written without waiting for the end of a sentence."""
+
+
+Piece = str | Flush
