@@ -1,0 +1,66 @@
+# Everything runs from .venv, which the targets make by themselves. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint check fmt protos protos-check model lock
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
+RUN_EXTRAS := codec,llm,openvino,gateway,cli
+
+# ARGS go to the command behind a target: make run ARGS="--http-port 9000", make test ARGS="-k voices -x".
+ARGS ?=
+# MODEL is a folder or a Hugging Face id: make run MODEL=SparkAudio/Spark-TTS-0.5B.
+MODEL ?=
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.dev ## Install everything for development into .venv
+
+run: $(VENV)/.run ## Start the four processes on this machine and say where they listen
+	@exec $(BIN)/voxline serve $(if $(MODEL),--model '$(MODEL)') $(ARGS)
+
+test: $(VENV)/.dev ## Run the tests; no GPU, no download
+	@$(BIN)/python -m pytest -q -m 'not gpu and not vllm' $(ARGS)
+
+lint: $(VENV)/.dev protos-check ## Check style, types and protos
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --diff
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/buf lint protos
+	@$(BIN)/buf format --diff --exit-code protos
+
+check: lint test ## lint, then test
+
+fmt: $(VENV)/.dev ## Format Python and protos
+	@$(BIN)/ruff check --quiet --fix
+	@$(BIN)/ruff format --quiet
+	@$(BIN)/buf format --write protos
+
+protos: $(VENV)/.dev ## Generate the stubs and the descriptor set from protos/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash protos/generate.sh protos/gen
+
+protos-check: $(VENV)/.dev ## Fail when protos/gen is not what protos/ generates
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash protos/check.sh
+
+model: $(VENV)/.run ## Download the published Spark-TTS 0.5B (4 GB), or MODEL
+	@$(BIN)/voxline fetch $(or $(MODEL),SparkAudio/Spark-TTS-0.5B) $(ARGS)
+
+lock: $(VENV)/.dev ## Write constraints.txt from what .venv holds
+	@bash setup/lock.sh $(BIN)/python
+
+# Two stamps in one environment: running needs no test tools.
+$(VENV)/.run: pyproject.toml constraints.txt setup/venv.sh setup/torch.sh
+	@bash setup/venv.sh '$(PYTHON)' $(VENV)
+	@echo 'Installing Voxline into $(VENV): about 1.3 GB, once ...'
+	@bash setup/torch.sh $(BIN)/python
+	@$(PIP) --editable '.[$(RUN_EXTRAS)]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo 'Installing the test tools into $(VENV) ...'
+	@$(PIP) --editable '.[$(RUN_EXTRAS),dev]'
+	@touch $@
