@@ -75,7 +75,7 @@ class StageServer:
 
     async def stop(self, grace: float | None = None) -> None:
         await self._server.stop(grace)
-        self._metrics.shutdown()
+        await asyncio.to_thread(self._metrics.shutdown)
         self._metrics.server_close()
 
 

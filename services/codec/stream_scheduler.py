@@ -1,0 +1,148 @@
+"""Decodes many utterances at once: whatever frames are waiting when the model is free become one batched step.
+
+It knows no family: a detokenizer keeps the state of each stream, this decides whose frames come next. A stream waits
+until its next chunk is worth a step: small at first, so that sound starts early, then doubling. While a step runs,
+frames pile up, so the batch grows with the load by itself.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Generic
+
+from services.codec.codec import Detokenizer, Samples, Stream
+from services.codec.metrics import DetokenizerMetrics
+from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """The first chunk of audio that is worth a step, the most that one is held back for, and streams in a step."""
+
+    first_frames: int
+    max_frames: int
+    max_batch: int
+
+
+@dataclass(eq=False)
+class _Utterance(Generic[Stream]):
+    stream: Stream
+    wanted: int
+    pending: list[int] = field(default_factory=list)
+    last: bool = False
+    audio: "asyncio.Queue[Samples | BaseException | None]" = field(default_factory=asyncio.Queue)
+
+    def ready(self) -> bool:
+        return self.last or len(self.pending) >= self.wanted
+
+    def take(self) -> tuple[Stream, Sequence[int], bool]:
+        taken, self.pending = self.pending, []
+        return self.stream, taken, self.last
+
+
+class StreamScheduler(Generic[Stream]):
+    """Owns the detokenizer and the one thread that runs it."""
+
+    def __init__(self, detokenizer: Detokenizer[Stream], chunking: Chunking, metrics: DetokenizerMetrics) -> None:
+        self._detokenizer = detokenizer
+        self._chunking = chunking
+        self._metrics = metrics
+        self._utterances: dict[_Utterance[Stream], None] = {}
+        self._work = asyncio.Event()
+        self._executor = ThreadPoolExecutor(1, "detokenizer")
+        self._running = asyncio.create_task(self._run())
+        self._running.add_done_callback(self._fail_all)
+
+    @property
+    def failed(self) -> "asyncio.Future[None]":
+        """Done only when the model failed: the process should end."""
+        return self._running
+
+    async def decode(
+        self, global_tokens: Sequence[int], look_ahead: int | None, codes: AsyncGenerator[Sequence[int], None]
+    ) -> AsyncGenerator[Samples, None]:
+        """Samples [T] of one utterance, as soon as they are determined. Leaving it frees its state at once."""
+        if self._running.done():
+            raise StageUnavailable("The detokenizer failed; its process ends.")
+        stream = self._detokenizer.open(global_tokens, look_ahead)
+        right = self._detokenizer.receptive_field if look_ahead is None else look_ahead
+        utterance = _Utterance(stream, right + self._chunking.first_frames)
+        self._utterances[utterance] = None
+        self._metrics.streams.inc()
+        feeder = asyncio.create_task(self._feed(utterance, codes))
+        feeder.add_done_callback(lambda task: _pass_on(task, utterance))
+        try:
+            async for samples in _delivered(utterance):
+                yield samples
+        finally:
+            self._utterances.pop(utterance, None)
+            self._metrics.streams.dec()
+            feeder.cancel()
+            await asyncio.gather(feeder, return_exceptions=True)
+
+    async def close(self) -> None:
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        self._executor.shutdown()
+
+    async def _feed(self, utterance: _Utterance[Stream], codes: AsyncGenerator[Sequence[int], None]) -> None:
+        async with aclosing(codes):
+            async for values in codes:
+                self._check(values)
+                utterance.pending.extend(values)
+                self._work.set()
+        utterance.last = True
+        self._work.set()
+
+    def _check(self, values: Sequence[int]) -> None:
+        size = self._detokenizer.codebook_size
+        wrong = next((value for value in values if not 0 <= value < size), None)
+        if wrong is not None:
+            raise InvalidRequest(f"Code {wrong} is not in [0, {size}).", field="codes")
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            batch = [utterance for utterance in self._utterances if utterance.ready()][: self._chunking.max_batch]
+            if not batch:
+                self._work.clear()
+                await self._work.wait()
+                continue
+            items = [utterance.take() for utterance in batch]
+            with self._metrics.step(len(items), sum(len(codes) for _, codes, _ in items)):
+                chunks = await loop.run_in_executor(self._executor, self._detokenizer.step, items)
+            for utterance, (_, _, last), samples in zip(batch, items, chunks, strict=True):
+                self._deliver(utterance, samples, last)
+
+    def _deliver(self, utterance: _Utterance[Stream], samples: Samples, last: bool) -> None:
+        """Also sends the utterance to the end of the line."""
+        if utterance not in self._utterances:
+            return
+        del self._utterances[utterance]
+        if len(samples):
+            utterance.audio.put_nowait(samples)
+            frames = len(samples) // self._detokenizer.hop
+            utterance.wanted = min(max(2 * frames, self._chunking.first_frames), self._chunking.max_frames)
+        if last:
+            utterance.audio.put_nowait(None)
+        else:
+            self._utterances[utterance] = None
+
+    def _fail_all(self, running: "asyncio.Task[None]") -> None:
+        for utterance in self._utterances:
+            utterance.audio.put_nowait(GenerationFailed("The detokenizer failed; its process ends."))
+
+
+async def _delivered(utterance: _Utterance[Stream]) -> AsyncIterator[Samples]:
+    while (item := await utterance.audio.get()) is not None:
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def _pass_on(feeder: "asyncio.Task[None]", utterance: _Utterance[Stream]) -> None:
+    """An error in the codes ends the utterance where its reader waits."""
+    if not feeder.cancelled() and (error := feeder.exception()) is not None:
+        utterance.audio.put_nowait(error)

@@ -1,0 +1,145 @@
+"""Scheduling of decode steps, with a detokenizer that is as simple as arithmetic."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.codec.metrics import DetokenizerMetrics
+from services.codec.stream_scheduler import Chunking, StreamScheduler
+from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable
+from services.runtime.streams import collected
+
+HOP = 2
+
+
+class Counter:
+    """A stream of the test codec: no look-ahead, each code becomes two samples of its value."""
+
+    def __init__(self) -> None:
+        self.last = False
+
+
+class ArithmeticDetokenizer:
+    sample_rate, frame_rate, hop, codebook_size = 100, 50.0, HOP, 1000
+    global_token_count, global_codebook_size, receptive_field = 1, 8, 3
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.sizes: list[int] = []
+
+    def open(self, global_tokens: Sequence[int], look_ahead: int | None) -> Counter:
+        if len(global_tokens) != self.global_token_count:
+            raise InvalidRequest("one global token", field="global_tokens")
+        return Counter()
+
+    def step(self, items: Sequence[tuple[Counter, Sequence[int], bool]]) -> list[np.ndarray]:
+        self.batches.append(len(items))
+        self.sizes += [len(codes) for _, codes, _ in items]
+        for stream, _, last in items:
+            assert not stream.last, "a step after the last one"
+            stream.last = last
+        if any(999 in codes for _, codes, _ in items):
+            raise RuntimeError("out of memory")
+        return [np.repeat(np.array(codes, np.float32), HOP) for _, codes, _ in items]
+
+
+@pytest.fixture
+def detokenizer() -> ArithmeticDetokenizer:
+    return ArithmeticDetokenizer()
+
+
+@pytest.fixture
+async def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def scheduler(detokenizer, registry):
+    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4), DetokenizerMetrics(registry))
+    yield scheduler
+    await scheduler.close()
+
+
+async def codes(values: Sequence[int], piece: int = 3) -> AsyncGenerator[Sequence[int], None]:
+    for begin in range(0, len(values), piece):
+        yield values[begin : begin + piece]
+
+
+async def test_every_frame_comes_out_once_and_in_order(scheduler) -> None:
+    chunks = await collected(scheduler.decode([0], None, codes(range(50))))
+    assert np.array_equal(np.concatenate(chunks), np.repeat(np.arange(50), HOP))
+
+
+async def test_no_codes_give_no_audio(scheduler) -> None:
+    assert await collected(scheduler.decode([0], None, codes([]))) == []
+
+
+async def test_streams_that_wait_together_are_decoded_together(scheduler, detokenizer) -> None:
+    streams = [collected(scheduler.decode([0], 0, codes(range(n), 100))) for n in (1, 9, 30, 4, 7, 2)]
+    results = await asyncio.gather(*streams)
+    assert [len(np.concatenate(chunks)) // HOP for chunks in results] == [1, 9, 30, 4, 7, 2]
+    assert max(detokenizer.batches) > 1
+    assert max(detokenizer.batches) <= 4
+
+
+async def test_chunks_start_small_and_double(scheduler, detokenizer) -> None:
+    async def one_by_one() -> AsyncGenerator[Sequence[int], None]:
+        for value in range(40):
+            yield [value]
+            for _ in range(50):
+                await asyncio.sleep(0)
+
+    await collected(scheduler.decode([0], 0, one_by_one()))
+    assert detokenizer.sizes[0] <= 4
+    assert max(detokenizer.sizes) >= 8
+
+
+async def test_a_code_out_of_range_names_its_field_and_leaves_others_alone(scheduler) -> None:
+    bad = collected(scheduler.decode([0], None, codes([1, 2, 1000])))
+    good = collected(scheduler.decode([0], None, codes(range(20))))
+    error, chunks = await asyncio.gather(bad, good, return_exceptions=True)
+    assert isinstance(error, InvalidRequest)
+    assert error.field == "codes"
+    assert len(np.concatenate(chunks)) == 20 * HOP
+
+
+async def test_a_wrong_speaker_is_refused_before_anything_is_read(scheduler) -> None:
+    with pytest.raises(InvalidRequest, match="one global token"):
+        await collected(scheduler.decode([0, 1], None, codes(range(3))))
+
+
+async def test_leaving_frees_the_stream_and_closes_its_codes(scheduler, registry) -> None:
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[Sequence[int], None]:
+        try:
+            while True:
+                yield [1, 2, 3]
+                await asyncio.sleep(0.001)
+        finally:
+            closed.set()
+
+    stream = scheduler.decode([0], None, endless())
+    await anext(stream)
+    assert registry.get_sample_value("voxline_detokenizer_streams") == 1
+    await stream.aclose()
+    assert closed.is_set()
+    assert registry.get_sample_value("voxline_detokenizer_streams") == 0
+
+
+async def test_a_model_that_fails_ends_every_stream_and_is_reported(scheduler) -> None:
+    async def piece_then_wait() -> AsyncGenerator[Sequence[int], None]:
+        yield [1]
+        await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(collected(scheduler.decode([0], None, piece_then_wait())))
+    with pytest.raises(GenerationFailed):
+        await collected(scheduler.decode([0], None, codes([999])))
+    with pytest.raises(GenerationFailed):
+        await waiting
+    assert isinstance(scheduler.failed.exception(), RuntimeError)
+    with pytest.raises(StageUnavailable):
+        await collected(scheduler.decode([0], None, codes([1])))
