@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from services.runtime.errors import Overloaded, StageUnavailable
 
@@ -43,7 +42,7 @@ class _Entry(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """`async with Batcher(work, size, policy) as batcher: result = await batcher.run(item)`.
+    """Built in a running loop; `await batcher.run(item)` from anywhere in it, `await batcher.close()` at the end.
 
     `work` takes a list of items and returns their results in order; it runs on one thread, one call at a time. Where it
     raises for several items they are tried again one by one, so that an error reaches only the caller it belongs to. A
@@ -58,27 +57,33 @@ class Batcher(Generic[Item, Result]):
         self._running: list[_Entry[Item, Result]] = []
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batcher")
-        self._collector: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
         self._collector = asyncio.create_task(self._collect())
-        return self
+        self._collector.add_done_callback(self._fail_all)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Fails what is still waiting, and returns when the thread is done."""
-        assert self._collector is not None
+    @property
+    def failed(self) -> asyncio.Future[None]:
+        """Done only when the batcher is closed or broken, never because of an item."""
+        return self._collector
+
+    @property
+    def waiting(self) -> int:
+        """Items that no call has taken up yet."""
+        return len(self._waiting)
+
+    async def close(self) -> None:
+        """Fails whatever is under way, and returns when the thread is done."""
         self._collector.cancel()
         await asyncio.wait([self._collector])
+        await asyncio.to_thread(self._thread.shutdown)
+
+    def _fail_all(self, collector: asyncio.Task[None]) -> None:
         for entry in self._waiting + self._running:
             if not entry.future.done():
                 entry.future.set_exception(StageUnavailable("the stage is shutting down"))
-        await asyncio.to_thread(self._thread.shutdown)
 
     async def run(self, item: Item) -> Result:
         """Raises what `work` raised for this item, Overloaded, or StageUnavailable when the batcher is closed."""
-        if self._collector is None or self._collector.done():
+        if self._collector.done():
             raise StageUnavailable("the stage is shutting down")
         if len(self._waiting) >= self._policy.capacity:
             raise Overloaded(f"{len(self._waiting)} requests are waiting already")

@@ -1,6 +1,7 @@
 import asyncio
 import threading
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -9,6 +10,7 @@ from services.runtime.errors import InvalidRequest, Overloaded, StageUnavailable
 
 # Far longer than a test: a batch that forms sooner formed because it was full.
 LONG = 60.0
+Work = Callable[[list[int]], list[int]]
 
 
 class Doubler:
@@ -34,11 +36,16 @@ def work() -> Doubler:
     return Doubler()
 
 
-def batcher(work: Doubler, limit: int, window: float = 0.0, **policy: float) -> Batcher[int, int]:
-    return Batcher(work, float, BatchPolicy(limit, window, **policy))  # type: ignore[arg-type]
+@asynccontextmanager
+async def batcher(work: Work, limit: int, window: float = 0.0, **policy: float) -> AsyncIterator[Batcher[int, int]]:
+    doubler = Batcher[int, int](work, float, BatchPolicy(limit, window, **policy))  # type: ignore[arg-type]
+    try:
+        yield doubler
+    finally:
+        await doubler.close()
 
 
-async def settle(*tasks: Awaitable[object]) -> None:
+async def settle() -> None:
     """Let every ready task run until it waits."""
     for _ in range(20):
         await asyncio.sleep(0)
@@ -86,9 +93,9 @@ async def test_a_caller_that_leaves_the_queue_is_not_computed(work: Doubler) -> 
     work.gate.clear()
     async with batcher(work, 1) as doubler:
         tasks = [asyncio.create_task(doubler.run(item)) for item in (1, 2, 3)]
-        await settle(*tasks)
+        await settle()
         tasks[1].cancel()
-        await settle(*tasks)
+        await settle()
         work.gate.set()
         assert await asyncio.gather(tasks[0], tasks[2]) == [2, 6]
     assert tasks[1].cancelled()
@@ -99,9 +106,9 @@ async def test_a_caller_that_leaves_a_running_batch_disturbs_nobody(work: Double
     work.gate.clear()
     async with batcher(work, 2, LONG, spread=10) as doubler:
         tasks = [asyncio.create_task(doubler.run(item)) for item in (4, 5)]
-        await settle(*tasks)
+        await settle()
         tasks[0].cancel()
-        await settle(*tasks)
+        await settle()
         work.gate.set()
         assert await tasks[1] == 10
     assert tasks[0].cancelled()
@@ -110,7 +117,7 @@ async def test_a_caller_that_leaves_a_running_batch_disturbs_nobody(work: Double
 async def test_a_queue_emptied_during_the_window_goes_on_working(work: Doubler) -> None:
     async with batcher(work, 2, 0.001, spread=10) as doubler:
         task = asyncio.create_task(doubler.run(4))
-        await settle(task)
+        await settle()
         task.cancel()
         assert await asyncio.gather(doubler.run(5), doubler.run(6)) == [10, 12]
         assert await doubler.run(7) == 14
@@ -120,9 +127,9 @@ async def test_a_full_queue_refuses(work: Doubler) -> None:
     work.gate.clear()
     async with batcher(work, 1, capacity=2) as doubler:
         tasks = [asyncio.create_task(doubler.run(1))]
-        await settle(*tasks)
+        await settle()
         tasks += [asyncio.create_task(doubler.run(item)) for item in (2, 3)]
-        await settle(*tasks)
+        await settle()
         with pytest.raises(Overloaded, match="2 requests are waiting"):
             await doubler.run(4)
         work.gate.set()
@@ -133,9 +140,9 @@ async def test_closing_fails_what_waits_and_what_comes_later(work: Doubler) -> N
     work.gate.clear()
     async with batcher(work, 1) as doubler:
         tasks = [asyncio.create_task(doubler.run(item)) for item in (1, 2)]
-        await settle(*tasks)
-        closing = asyncio.create_task(doubler.__aexit__(None, None, None))
-        await settle(closing)
+        await settle()
+        closing = asyncio.create_task(doubler.close())
+        await settle()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(result) for result in results] == [StageUnavailable, StageUnavailable]
         with pytest.raises(StageUnavailable):
@@ -146,7 +153,7 @@ async def test_closing_fails_what_waits_and_what_comes_later(work: Doubler) -> N
 
 
 async def test_work_that_loses_a_result_fails_its_callers() -> None:
-    async with Batcher[int, int](lambda items: [], float, BatchPolicy(1)) as broken:
+    async with batcher(lambda items: [], 1) as broken:
         with pytest.raises(AssertionError):
             await broken.run(1)
 
