@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Usage:
-    """Grows while a reply is read; final once its chunks have ended. Tokens of all prompts, tokens drawn, audio sent."""
+    """Grows while a reply is read; final once its chunks have ended. Tokens of prompts, tokens drawn, audio sent."""
 
     input_tokens: int = 0
     output_tokens: int = 0

@@ -7,6 +7,8 @@ from services.runtime.errors import InvalidRequest, TooLarge
 
 # About an hour of speech.
 MAX_TEXT_CHARACTERS = 50_000
+# Seeds lie below this: what a signed 64-bit integer holds.
+SEEDS = 2**63
 
 
 class Gender(Enum):
@@ -53,7 +55,9 @@ Voice = NamedVoice | DesignedVoice | ReferenceVoice
 
 @dataclass(frozen=True)
 class Sampling:
-    """None takes the model's default. The LLM stage checks the ranges and names the field."""
+    """None takes the model's default. The LLM stage checks the ranges and names the field; a seed is checked here,
+    because the segments of a reply count on from it.
+    """
 
     temperature: float | None = None
     top_k: int | None = None
@@ -62,6 +66,10 @@ class Sampling:
     max_tokens: int | None = None
     min_tokens: int | None = None
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and not 0 <= self.seed < SEEDS:
+            raise InvalidRequest(f"seed is {self.seed}; it must lie in [0, 2^63).", field="seed")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from services.gateway.speech import DesignedVoice
 
 @dataclass(frozen=True)
 class Voice:
-    """`design` is set for a voice that is described, None for a cloned one; `created_at` (UTC) only for a stored one."""
+    """`design` is None for a cloned voice; `created_at` (UTC) is set for a stored one only."""
 
     id: str
     display_name: str

@@ -1,0 +1,47 @@
+"""The detokenizer stage: a speaker and a stream of codes -> a stream of audio."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import grpc
+
+from services.gateway.clients.speaker import speaker_to_proto
+from services.gateway.tokens import Codes, SpeakerTokens
+from services.runtime import calls
+from services.runtime.audio import Audio
+from services.runtime.errors import GenerationFailed
+from voxline.v1 import detokenizer_pb2, detokenizer_pb2_grpc, tokens_pb2
+
+
+class DetokenizerClient:
+    """`look_ahead_frames`: frames to the right that each sample waits for; None is exact."""
+
+    def __init__(self, channel: grpc.aio.Channel, look_ahead_frames: int | None) -> None:
+        self._stub = detokenizer_pb2_grpc.DetokenizerServiceStub(channel)
+        self._look_ahead_frames = look_ahead_frames
+
+    async def decode(self, speaker: SpeakerTokens, codes: AsyncGenerator[Codes, None]) -> AsyncGenerator[Audio, None]:
+        """Owns `codes`; their error is raised here. Close it to free the stream's state."""
+        config = detokenizer_pb2.DetokenizeConfig(
+            speaker=speaker_to_proto(speaker), look_ahead_frames=self._look_ahead_frames
+        )
+        feed = _Feed(config, codes)
+        async with aclosing(calls.duplex(self._stub.Detokenize, feed.requests())) as responses:
+            async for response in responses:
+                yield Audio.from_bytes(response.audio.samples, response.audio.sample_rate_hertz)
+        if not feed.ended:
+            raise GenerationFailed("The detokenizer ended an utterance before it had all codes.")
+
+
+class _Feed:
+    def __init__(self, config: detokenizer_pb2.DetokenizeConfig, codes: AsyncGenerator[Codes, None]) -> None:
+        self._config = config
+        self._codes = codes
+        self.ended = False
+
+    async def requests(self) -> AsyncGenerator[detokenizer_pb2.DetokenizeRequest, None]:
+        async with aclosing(self._codes):
+            yield detokenizer_pb2.DetokenizeRequest(config=self._config)
+            async for values in self._codes:
+                yield detokenizer_pb2.DetokenizeRequest(codes=tokens_pb2.Codes(values=values))
+        self.ended = True

@@ -1,0 +1,95 @@
+"""The LLM stage: one segment of text -> its speaker, its codes, its finish."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+
+import grpc
+
+from services.gateway.clients.design import design_to_proto
+from services.gateway.clients.speaker import speaker_from_proto, speaker_to_proto
+from services.gateway.speech import Sampling
+from services.gateway.tokens import ClonedTokens, Codes, ContinuedTokens, DesignedTokens, SpeakerTokens, VoiceTokens
+from services.runtime import calls
+from services.runtime.errors import GenerationFailed, InvalidRequest
+from voxline.v1 import llm_pb2, llm_pb2_grpc, sampling_pb2, tokens_pb2
+
+
+@dataclass(frozen=True)
+class Finish:
+    """`complete` is False when the token limit cut the speech."""
+
+    complete: bool
+    prompt_tokens: int
+    completion_tokens: int
+
+
+# In this order: one SpeakerTokens, any number of Codes, one Finish.
+LlmEvent = SpeakerTokens | Codes | Finish
+
+
+class LlmClient:
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = llm_pb2_grpc.LlmServiceStub(channel)
+
+    async def generate(self, text: str, voice: VoiceTokens, sampling: Sampling) -> AsyncGenerator[LlmEvent, None]:
+        """Close it to free the sequence. Raises the stage's errors, and GenerationFailed when it breaks its order."""
+        request = _request(text, voice, sampling)
+        async with aclosing(calls.server_stream(self._stub.Generate, request)) as responses:
+            named = False
+            async for response in responses:
+                event = _event(response)
+                if isinstance(event, SpeakerTokens) == named:
+                    raise GenerationFailed("The llm stage did not name the speaker first and once.")
+                named = True
+                yield event
+                if isinstance(event, Finish):
+                    return
+        raise GenerationFailed("The llm stage ended a generation without saying how it ended.")
+
+
+def _event(response: llm_pb2.GenerateResponse) -> LlmEvent:
+    if response.HasField("codes"):
+        return tuple(response.codes.values)
+    if response.HasField("speaker"):
+        return speaker_from_proto(response.speaker)
+    finish = response.finish
+    return Finish(
+        complete=finish.reason == llm_pb2.FINISH_REASON_STOP,
+        prompt_tokens=finish.prompt_tokens,
+        completion_tokens=finish.completion_tokens,
+    )
+
+
+def _request(text: str, voice: VoiceTokens, sampling: Sampling) -> llm_pb2.GenerateRequest:
+    return llm_pb2.GenerateRequest(text=text, clone=_clone(voice), design=_design(voice), sampling=_sampling(sampling))
+
+
+def _clone(voice: VoiceTokens) -> llm_pb2.ClonedVoice | None:
+    match voice:
+        case ClonedTokens(speaker):
+            return llm_pb2.ClonedVoice(speaker=speaker_to_proto(speaker))
+        case ContinuedTokens(speaker, codes, transcript):
+            reference = tokens_pb2.Reference(codes=tokens_pb2.Codes(values=codes), transcript=transcript)
+            return llm_pb2.ClonedVoice(speaker=speaker_to_proto(speaker), reference=reference)
+        case DesignedTokens():
+            return None
+
+
+def _design(voice: VoiceTokens) -> llm_pb2.DesignedVoiceRequest | None:
+    if not isinstance(voice, DesignedTokens):
+        return None
+    speaker = None if voice.speaker is None else speaker_to_proto(voice.speaker)
+    return llm_pb2.DesignedVoiceRequest(design=design_to_proto(voice.design), speaker=speaker)
+
+
+def _sampling(sampling: Sampling) -> sampling_pb2.Sampling:
+    """Raises InvalidRequest for a value that does not even fit the wire; the stage checks the ranges."""
+    message = sampling_pb2.Sampling()
+    for name, value in asdict(sampling).items():
+        try:
+            if value is not None:
+                setattr(message, name, value)
+        except ValueError as exc:
+            raise InvalidRequest(f"{name} is {value}, which is out of range.", field=name) from exc
+    return message

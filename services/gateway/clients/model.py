@@ -1,0 +1,62 @@
+"""What a stage says about its model. It knows no family: whatever differs between models comes from here."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from services.gateway.clients.design import design_from_proto
+from services.gateway.voices.voice import Voice
+from voxline.v1 import model_pb2
+
+
+class Capability(Enum):
+    CLONE = model_pb2.CAPABILITY_CLONE
+    CLONE_WITH_TRANSCRIPT = model_pb2.CAPABILITY_CLONE_WITH_TRANSCRIPT
+    DESIGN = model_pb2.CAPABILITY_DESIGN
+
+
+@dataclass(frozen=True)
+class StageModel:
+    """Fields that do not concern the stage are zero or empty, as in voxline.v1.Model, which explains them."""
+
+    id: str
+    family: str
+    engine: str
+    sample_rate: int
+    frame_rate: float
+    codebooks: int
+    codebook_size: int
+    global_token_count: int
+    global_codebook_size: int
+    receptive_field_frames: int
+    capabilities: frozenset[Capability]
+    built_in_voices: tuple[Voice, ...]
+    default_voice: str
+    max_segment_characters: int
+    max_reference_seconds: float
+
+
+def model_from_proto(message: model_pb2.Model) -> StageModel:
+    known = {capability.value: capability for capability in Capability}
+    return StageModel(
+        id=message.id,
+        family=message.family,
+        engine=message.engine,
+        sample_rate=message.sample_rate_hertz,
+        frame_rate=message.frame_rate_hertz,
+        codebooks=message.codebooks,
+        codebook_size=message.codebook_size,
+        global_token_count=message.global_token_count,
+        global_codebook_size=message.global_codebook_size,
+        receptive_field_frames=message.receptive_field_frames,
+        capabilities=frozenset(known[value] for value in message.capabilities if value in known),
+        built_in_voices=tuple(_built_in(voice) for voice in message.built_in_voices),
+        default_voice=message.default_voice,
+        max_segment_characters=message.max_segment_characters,
+        max_reference_seconds=message.max_reference_seconds,
+    )
+
+
+def _built_in(message: model_pb2.BuiltInVoice) -> Voice:
+    return Voice(
+        message.id, message.display_name or message.id, design=design_from_proto(message.design), built_in=True
+    )

@@ -1,0 +1,49 @@
+"""Who speaks a designed voice. A design only says what a speaker is like; the LLM makes up one, which is then kept, so
+that the voice is the same in every segment, in every request, in every gateway on the same store and after a restart.
+
+The speaker is cast ahead of the speech, from fixed words and a fixed seed: what a request says, and its seed, have no
+part in it, so equal requests sound equal whoever came first.
+"""
+
+from contextlib import aclosing
+
+from services.gateway.speech import DesignedVoice, Sampling
+from services.gateway.stages import Stages
+from services.gateway.tokens import DesignedTokens, SpeakerTokens
+from services.gateway.voices.store import VoiceStore
+from services.runtime.errors import GenerationFailed
+
+_WORDS = "Hello."
+# A model may fail to write a whole speaker; then another seed may do.
+_SEEDS = (0, 1, 2)
+
+
+class Casting:
+    def __init__(self, stages: Stages, store: VoiceStore) -> None:
+        self._stages = stages
+        self._store = store
+
+    async def cast(self, design: DesignedVoice) -> DesignedTokens:
+        """Raises what the LLM raises."""
+        model_id = self._stages.model().id
+        speaker = await self._store.designed_speaker(model_id, design)
+        if speaker is None:
+            made_up = await self._made_up(design)
+            speaker = await self._store.keep_designed_speaker(model_id, design, made_up)
+        return DesignedTokens(design, speaker)
+
+    async def _made_up(self, design: DesignedVoice) -> SpeakerTokens:
+        for seed in _SEEDS[:-1]:
+            try:
+                return await self._attempt(design, seed)
+            except GenerationFailed:
+                continue
+        return await self._attempt(design, _SEEDS[-1])
+
+    async def _attempt(self, design: DesignedVoice, seed: int) -> SpeakerTokens:
+        """The first thing that a generation names; the rest of it is cancelled."""
+        generation = self._stages.llm.generate(_WORDS, DesignedTokens(design), Sampling(seed=seed))
+        async with aclosing(generation) as events:
+            speaker = await anext(events)
+        assert isinstance(speaker, SpeakerTokens)
+        return speaker
