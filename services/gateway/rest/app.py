@@ -1,0 +1,67 @@
+"""The HTTP side of the gateway, put together."""
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from services.gateway.gateway import Gateway
+from services.gateway.rest import openai, probes
+from services.gateway.rest.errors import ErrorBody, invalid, refused
+from services.gateway.rest.middleware.api_key import ApiKey
+from services.gateway.rest.middleware.body_limit import BodyLimit
+from services.gateway.rest.middleware.disconnect import Disconnect
+from services.gateway.rest.middleware.errors import Errors
+from services.gateway.rest.middleware.head import Head
+from services.gateway.rest.middleware.observe import HttpMetrics, Observe
+from services.gateway.rest.middleware.request_id import RequestId
+from services.gateway.rest.options import RestOptions
+
+ROUTERS = (*openai.ROUTERS, probes.router)
+_EXPOSED_HEADERS = ("x-request-id", "retry-after")
+
+
+def create_app(gateway: Gateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
+    """`registry` gets the HTTP metrics, and /metrics shows all of it. Starting the gateway is the caller's business."""
+    app = FastAPI(
+        title="Voxline",
+        version=version("voxline"),
+        description="Text to speech with Spark-TTS. The OpenAI clients work unchanged: point their base URL to /v1.",
+        middleware=_middleware(registry, options or RestOptions()),
+        exception_handlers={RequestValidationError: invalid, HTTPException: refused},
+        # "4XX" also keeps FastAPI from documenting a 422 that nobody gets.
+        responses={
+            "4XX": {"model": ErrorBody, "description": "The request is at fault."},
+            "5XX": {"model": ErrorBody, "description": "The server is at fault."},
+        },
+    )
+    app.state.gateway = gateway
+    app.state.registry = registry
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def _middleware(registry: CollectorRegistry, options: RestOptions) -> list[Middleware]:
+    """Outermost first."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=options.cors_origins,
+        allow_methods=("*",),
+        allow_headers=("*",),
+        expose_headers=_EXPOSED_HEADERS,
+    )
+    return [
+        Middleware(Head),
+        Middleware(RequestId),
+        Middleware(Observe, metrics=HttpMetrics(registry)),
+        *([cors] if options.cors_origins else []),
+        Middleware(Errors),
+        Middleware(ApiKey, key=options.api_key),
+        Middleware(Disconnect),
+        Middleware(BodyLimit, max_bytes=options.max_body_bytes),
+    ]

@@ -1,0 +1,60 @@
+"""Ends a request as soon as its client has left, whether or not its reply has begun: the server tells only those
+who ask, so this asks all the time.
+"""
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.runtime.errors import Cancelled
+
+
+class Disconnect:
+    """Raises Cancelled once the app has been cancelled because the client left."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client = _Client(receive, send)
+        task = asyncio.ensure_future(self._app(scope, client.receive, client.send))
+        listener = asyncio.create_task(client.listen(task))
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not client.left:
+                raise
+            raise Cancelled("The client left.") from None
+        finally:
+            listener.cancel()
+
+
+class _Client:
+    """Reads one message of the request ahead of the app, and so hears of the end of the connection."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._messages: asyncio.Queue[Message] = asyncio.Queue(maxsize=1)
+        self._answered = False
+        self.left = False
+
+    async def receive(self) -> Message:
+        return await self._messages.get()
+
+    async def send(self, message: Message) -> None:
+        self._answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def listen(self, task: "asyncio.Future[None]") -> None:
+        """Cancels `task` when the client leaves; the server also calls it leaving when the reply is complete."""
+        message: Message = {"type": ""}
+        while message["type"] != "http.disconnect":
+            message = await self._receive()
+            if message["type"] == "http.disconnect" and not self._answered:
+                self.left = True
+                task.cancel()
+            await self._messages.put(message)

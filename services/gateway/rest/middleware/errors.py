@@ -1,0 +1,32 @@
+"""The outermost edge: whatever fails before the reply has begun is answered, whatever fails later breaks it off."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.gateway.rest.errors import to_ours, to_response
+from services.runtime.errors import Cancelled
+
+
+class Errors:
+    """Raises our errors only, and only for a reply that cannot be ended well: the server then closes the connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as exc:
+            error = to_ours(exc)
+            if begun or isinstance(error, Cancelled):
+                raise error from exc
+            await to_response(error)(scope, receive, send)

@@ -1,0 +1,118 @@
+"""POST /v1/audio/speech: a text, spoken."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from services.gateway.reply import Reply
+from services.gateway.rest.fields import renamed
+from services.gateway.rest.gateway import TheGateway
+from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
+from services.gateway.rest.openai import sse
+from services.gateway.rest.openai.instructions import style_of
+from services.gateway.rest.streamed import StreamedResponse
+from services.gateway.speech import NamedVoice, Output, Sampling, SpeechRequest, Turn
+
+router = APIRouter(tags=["OpenAI"])
+
+# Every client takes `pcm` for this rate, and none asks.
+SAMPLE_RATE = 24_000
+_MAX_UINT32 = 2**32 - 1
+_FIELDS = {"text": "input"} | {f"sampling.{name}": name for name in Sampling.__dataclass_fields__}
+
+
+class VoiceId(BaseModel):
+    id: str
+
+
+class SpeechBody(BaseModel):
+    """OpenAI's fields, then ours. null is the same as absent, and fields that nobody knows are ignored."""
+
+    model_config = ConfigDict(
+        allow_inf_nan=False,
+        json_schema_extra={
+            "examples": [{"model": "tts-1", "input": "The quick brown fox jumps over the lazy dog.", "voice": "alloy"}]
+        },
+    )
+
+    input: str = Field(description="The text to speak.")
+    model: str | None = Field(None, description="Id of the served model or an alias; absent: whatever is served.")
+    voice: str | VoiceId | None = Field(
+        None, description="Id of a voice, bare or as an object; absent: the default voice."
+    )
+    instructions: str | None = Field(
+        None,
+        max_length=4096,
+        description='How to speak, for voices that are designed: words on gender, pitch and pace, e.g. "slowly".',
+    )
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = Field(
+        None, description="Absent: mp3. pcm is signed 16-bit little-endian mono."
+    )
+    speed: float | None = Field(None, description="Tempo, 0.25 to 4; the pitch stays.", examples=[1.0])
+    stream_format: Literal["audio", "sse"] | None = Field(
+        None, description="audio (default): the bytes as they come; sse: events with pieces of them in base64."
+    )
+    sample_rate: Annotated[int, Field(gt=0, le=_MAX_UINT32)] | Literal["native"] | None = Field(
+        None, description=f'Hz; absent: {SAMPLE_RATE}. "native": as the model makes it, without resampling.'
+    )
+    seed: int | None = Field(None, description="0 to 2^63 - 1; the same seed gives the same speech.")
+    temperature: float | None = Field(None, description="0 to 2; 0 is greedy. Absent: the model's default.")
+    top_k: int | None = Field(None, ge=0, le=_MAX_UINT32, description="0 turns it off.")
+    top_p: float | None = Field(None, description="Above 0, at most 1.")
+    repetition_penalty: float | None = Field(None, description="Above 0, at most 2; 1 turns it off.")
+    max_tokens: int | None = Field(
+        None, ge=1, le=_MAX_UINT32, description="Most tokens to draw for each segment of the text."
+    )
+
+
+def to_speech(body: SpeechBody) -> SpeechRequest:
+    voice = body.voice.id if isinstance(body.voice, VoiceId) else body.voice
+    turn = Turn(body.input, NamedVoice(voice or ""), style_of(body.instructions or ""))
+    return SpeechRequest((turn,), _sampling(body), _output(body), body.model or "")
+
+
+def _sampling(body: SpeechBody) -> Sampling:
+    return Sampling(
+        temperature=body.temperature,
+        top_k=body.top_k,
+        top_p=body.top_p,
+        repetition_penalty=body.repetition_penalty,
+        max_tokens=body.max_tokens,
+        seed=body.seed,
+    )
+
+
+def _output(body: SpeechBody) -> Output:
+    sample_rate = None if body.sample_rate == "native" else body.sample_rate or SAMPLE_RATE
+    return Output(body.response_format or "mp3", sample_rate, 1.0 if body.speed is None else body.speed)
+
+
+def _as_audio(reply: Reply) -> Response:
+    return StreamedResponse(reply.chunks, reply.media_type, {})
+
+
+def _as_events(reply: Reply) -> Response:
+    return StreamedResponse(sse.events(reply), sse.MEDIA_TYPE, sse.HEADERS)
+
+
+_STREAM_FORMATS = {"audio": _as_audio, "sse": _as_events}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.post(
+    "/v1/audio/speech",
+    summary="Speak a text",
+    dependencies=DOCUMENTED_KEY,
+    response_class=Response,
+    responses={
+        200: {
+            "description": "One continuous audio stream, or its pieces as events.",
+            "content": {"audio/*": _BINARY, sse.MEDIA_TYPE: {"schema": {"type": "string"}}},
+        }
+    },
+)
+async def create_speech(body: SpeechBody, gateway: TheGateway) -> Response:
+    with renamed(_FIELDS):
+        return _STREAM_FORMATS[body.stream_format or "audio"](await gateway.speak(to_speech(body)))

@@ -1,0 +1,96 @@
+"""Voices: those that the model brings along, stored clones, and OpenAI's names."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, UploadFile
+from pydantic import BaseModel
+
+from services.gateway.rest.fields import renamed
+from services.gateway.rest.gateway import TheGateway
+from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
+from services.gateway.voices.voice import Voice
+
+router = APIRouter(tags=["OpenAI"])
+
+_FIELDS = {"audio": "audio_sample", "voice_id": "id", "display_name": "name"}
+
+
+class VoiceBody(BaseModel):
+    """`created_at` in Unix seconds, 0 for what the model brings along."""
+
+    id: str
+    object: Literal["audio.voice"] = "audio.voice"
+    created_at: int
+    name: str
+    type: Literal["audio_sample", "built_in"]
+
+
+class VoiceList(BaseModel):
+    """OpenAI's list form; `voices` is what Open WebUI and wyoming_openai read."""
+
+    object: str = "list"
+    data: list[VoiceBody]
+    voices: list[VoiceBody]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool = False
+
+
+class VoiceNames(BaseModel):
+    voices: list[str]
+
+
+class VoiceDeleted(BaseModel):
+    id: str
+    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
+    deleted: Literal[True] = True
+
+
+class VoiceForm(BaseModel):
+    """`consent` is taken and not kept. `transcript` (the exact words of the sample) and `id` are ours."""
+
+    audio_sample: UploadFile
+    name: str
+    consent: str = ""
+    type: Literal["audio_sample"] = "audio_sample"
+    transcript: str = ""
+    id: str = ""
+
+
+@router.get("/v1/audio/voices", summary="List voices")
+async def list_voices(gateway: TheGateway, legacy: bool = False) -> VoiceList | VoiceNames:
+    """`?legacy=true` gives the ids alone."""
+    voices = [_body(voice) for voice in (*await gateway.voices.list(), *gateway.voices.aliases())]
+    if legacy:
+        return VoiceNames(voices=[voice.id for voice in voices])
+    first, last = (voices[0].id, voices[-1].id) if voices else (None, None)
+    return VoiceList(data=voices, voices=voices, first_id=first, last_id=last)
+
+
+@router.post("/v1/audio/voices", summary="Clone a voice from a recording and keep it", dependencies=DOCUMENTED_KEY)
+async def create_voice(
+    form: Annotated[VoiceForm, Form(media_type="multipart/form-data")], gateway: TheGateway
+) -> VoiceBody:
+    sample = await form.audio_sample.read()
+    with renamed(_FIELDS):
+        return _body(await gateway.voices.create(form.id, form.name, sample, form.transcript))
+
+
+@router.get("/v1/audio/voices/{voice_id}", summary="Show a voice")
+async def get_voice(voice_id: str, gateway: TheGateway) -> VoiceBody:
+    return _body(await gateway.voices.get(voice_id))
+
+
+@router.delete("/v1/audio/voices/{voice_id}", summary="Delete a stored voice", dependencies=DOCUMENTED_KEY)
+async def delete_voice(voice_id: str, gateway: TheGateway) -> VoiceDeleted:
+    await gateway.voices.delete(voice_id)
+    return VoiceDeleted(id=voice_id)
+
+
+def _body(voice: Voice) -> VoiceBody:
+    return VoiceBody(
+        id=voice.id,
+        created_at=0 if voice.created_at is None else int(voice.created_at.timestamp()),
+        name=voice.display_name,
+        type="built_in" if voice.built_in else "audio_sample",
+    )

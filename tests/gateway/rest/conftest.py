@@ -1,0 +1,167 @@
+"""A gateway that replays a script, behind a real HTTP server on a free port."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from services.gateway.gateway import ServedModel
+from services.gateway.reply import Reply, Usage
+from services.gateway.rest.app import create_app
+from services.gateway.rest.options import RestOptions
+from services.gateway.speech import Dictation, Piece, SpeechRequest
+from services.gateway.voices.voice import Voice
+from services.runtime import request_context
+from services.runtime.errors import InvalidRequest, VoiceExists, VoiceNotFound
+from services.runtime.streams import peek
+
+Step = bytes | Exception | asyncio.Event
+
+
+@dataclass
+class ScriptedVoices:
+    """In memory; `error` is raised by `create` in place of storing."""
+
+    stored: dict[str, Voice] = field(default_factory=dict)
+    samples: dict[str, bytes] = field(default_factory=dict)
+    error: Exception | None = None
+
+    async def list(self) -> tuple[Voice, ...]:
+        return (Voice("female", "Female", built_in=True), *self.stored.values())
+
+    def aliases(self) -> tuple[Voice, ...]:
+        return (Voice("alloy", "Alloy", built_in=True),)
+
+    async def get(self, voice_id: str) -> Voice:
+        for voice in (*await self.list(), *self.aliases()):
+            if voice.id == voice_id:
+                return voice
+        raise VoiceNotFound(f"There is no voice '{voice_id}'.", field="voice")
+
+    async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> Voice:
+        if self.error is not None:
+            raise self.error
+        if not audio:
+            raise InvalidRequest("The reference audio is empty.", field="audio")
+        voice = Voice(voice_id or display_name.lower(), display_name, None, transcript, datetime(2026, 1, 2, tzinfo=UTC))
+        if voice.id in self.stored:
+            raise VoiceExists(f"There is a voice '{voice.id}' already.", field="voice_id")
+        self.stored[voice.id] = voice
+        self.samples[voice.id] = audio
+        return voice
+
+    async def delete(self, voice_id: str) -> None:
+        if self.stored.pop(voice_id, None) is None:
+            raise VoiceNotFound(f"There is no voice '{voice_id}'.", field="voice")
+
+
+@dataclass
+class ScriptedGateway:
+    """`script`: what a reply does in order: give bytes, raise, or wait."""
+
+    script: Sequence[Step] = (b"one", b"two")
+    voices: ScriptedVoices = field(default_factory=ScriptedVoices)
+    reasons: tuple[str, ...] = ()
+    requests: list[SpeechRequest] = field(default_factory=list)
+    contexts: list[request_context.RequestContext | None] = field(default_factory=list)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def drain(self) -> None:
+        self.reasons = ("draining",)
+
+    def ready(self) -> tuple[str, ...]:
+        return self.reasons
+
+    def models(self) -> tuple[ServedModel, ...]:
+        return (ServedModel("voxline-small"), ServedModel("org/other"), ServedModel("tts-1", alias=True))
+
+    async def speak(self, request: SpeechRequest) -> Reply:
+        self.requests.append(request)
+        self.contexts.append(request_context.current())
+        usage = Usage()
+        output = request.output
+        chunks = await peek(self._play(usage))
+        return Reply(output.encoding, f"audio/{output.encoding}", output.sample_rate or 16_000, chunks, usage)
+
+    async def dictate(self, dictation: Dictation, pieces: AsyncGenerator[Piece, None]) -> Reply:
+        raise AssertionError("no route dictates")
+
+    async def _play(self, usage: Usage) -> AsyncGenerator[bytes, None]:
+        try:
+            for step in self.script:
+                self.begun.set()
+                if isinstance(step, bytes):
+                    yield step
+                elif isinstance(step, asyncio.Event):
+                    await step.wait()
+                else:
+                    raise step
+            usage.input_tokens, usage.output_tokens = 12, 30
+        finally:
+            self.closed.set()
+
+
+
+@asynccontextmanager
+async def _serve(
+    gateway: ScriptedGateway, registry: CollectorRegistry, options: RestOptions | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    config = uvicorn.Config(create_app(gateway, registry, options), log_config=None, lifespan="off")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        await server.startup(sockets=[listener])
+        try:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
+                yield client
+        finally:
+            await _close(server)
+
+
+async def _close(server: uvicorn.Server) -> None:
+    """As `server.shutdown`, which would sleep."""
+    for listening in server.servers:
+        listening.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def gateway() -> ScriptedGateway:
+    return ScriptedGateway()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def serve(gateway: ScriptedGateway, registry: CollectorRegistry) -> AsyncIterator[Callable[..., object]]:
+    """Serves the scripted gateway with the given options; gives a client for it."""
+    async with AsyncExitStack() as stack:
+
+        async def start(options: RestOptions | None = None) -> httpx.AsyncClient:
+            return await stack.enter_async_context(_serve(gateway, registry, options))
+
+        yield start
+
+
+@pytest.fixture
+async def client(serve: Callable[..., object]) -> httpx.AsyncClient:
+    return await serve()
