@@ -1,0 +1,20 @@
+"""A stage's log line for people: stages log JSON, a terminal wants words."""
+
+import json
+
+# Known to whoever reads the prefix of the line, or of no use without a collector.
+_HIDDEN = ("level", "message", "logger", "stage", "time", "taskName", "traceparent", "request_id", "exc_info")
+
+
+def readable(line: bytes) -> str:
+    """`level message name=value ...`, then the traceback; a line that is no JSON object stays as it is."""
+    text = line.decode("utf-8", "replace").rstrip()
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(record, dict) or "message" not in record:
+        return text
+    more = [f"{name}={value}" for name, value in record.items() if name not in _HIDDEN and value is not None]
+    head = " ".join([f"{record.get('level', ''):<7}", str(record["message"]), *more])
+    return "\n".join(filter(None, (head, record.get("exc_info"))))

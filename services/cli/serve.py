@@ -1,0 +1,86 @@
+"""`voxline serve`: the four processes, watched, and how to talk to them."""
+
+import asyncio
+import json
+import shlex
+import sys
+from typing import Annotated
+
+import httpx
+import typer
+from honcho.printer import Printer
+
+from services.cli.failure import Failure
+from services.cli.model import PUBLISHED, find_model
+from services.cli.ports import Ports
+from services.cli.stack import LOOPBACK, Stack
+from services.cli.supervisor import supervise
+
+POLL_SECONDS = 0.2
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(help=f"Folder of a checkpoint, or a hub id such as {PUBLISHED}. Default: the bundled voice."),
+]
+RevisionOption = Annotated[
+    str, typer.Option(help="Branch, tag or commit of a hub id. Name a commit to get the same files for ever.")
+]
+
+
+def serve(
+    model: ModelOption = None,
+    revision: RevisionOption = "main",
+    host: Annotated[str, typer.Option(help="Where the gateway listens; 0.0.0.0 lets other machines in.")] = LOOPBACK,
+    http_port: Annotated[int, typer.Option(help="Port of the REST API.")] = Ports.http,
+    port: Annotated[int, typer.Option(help="Port of the gRPC API.")] = Ports.grpc,
+    any_ports: Annotated[bool, typer.Option("--any-ports", help="Take free ports for everything.")] = False,
+    engine: Annotated[str, typer.Option(help="What runs the LLM. Default: the best for this machine.")] = "",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each stage.")] = None,
+    database: Annotated[str, typer.Option(help="URL of the voice store. Default: a file on this machine.")] = "",
+) -> None:
+    """Start Voxline on this machine: tokenizer, llm, detokenizer and gateway.
+
+    Ctrl-C stops all of them. Every other setting of a process is an environment variable, for instance
+    VOXLINE_LLM_LOG_LEVEL=debug; `python -m services.llm --help` lists them.
+    """
+    ports = Ports.free() if any_ports else Ports(http=http_port, grpc=port)
+    ports.check(host)
+    run(Stack(find_model(model, revision), ports, host, engine, database, threads))
+
+
+def run(stack: Stack) -> None:
+    """Until told to stop; raises Failure when a process ends by itself."""
+    print(f"Starting Voxline with {stack.model.name}. Ctrl-C stops it.", flush=True)
+    ended = asyncio.run(supervise(stack.programs(), announce(stack), Printer(sys.stdout)))
+    if ended is not None:
+        raise Failure(
+            f"The {ended.name} ended (status {ended.status}), so the others were stopped; see its lines above."
+        )
+    print("Voxline has stopped.")
+
+
+async def announce(stack: Stack) -> None:
+    """Says what to do as soon as the gateway is ready."""
+    await until_ready(stack.url)
+    body = json.dumps({"model": stack.model.name, "input": "Hello, this is Voxline.", "voice": "female"})
+    print(
+        f"\nVoxline is ready: {stack.url} (REST), {stack.host}:{stack.ports.grpc} (gRPC). Try:\n\n"
+        f"  curl {stack.url}/v1/audio/speech -o speech.mp3 \\\n"
+        f"    -H 'Content-Type: application/json' \\\n    -d {shlex.quote(body)}\n",
+        flush=True,
+    )
+
+
+async def until_ready(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        while True:
+            if await _is_ready(client):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _is_ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/readyz")).is_success
+    except httpx.TransportError:
+        return False

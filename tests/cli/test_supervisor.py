@@ -1,0 +1,94 @@
+"""Programs run as one. A file lock tells whether a process lives: it goes with its holder, however that ends."""
+
+import asyncio
+import fcntl
+import io
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from honcho.printer import Printer
+
+from services.cli.stack import Program
+from services.cli.supervisor import Exit, supervise
+
+LOCKED = "import fcntl, signal, sys; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX)\n"
+WAITING = LOCKED + "print('up', flush=True); signal.pause()"
+STUBBORN = LOCKED + "signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
+WITH_CHILD = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WAITING!r}, sys.argv[1]])"
+
+
+class Cue(io.StringIO):
+    """A terminal that sends us `number` once it has shown `word`."""
+
+    def __init__(self, word: str = "up", number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self._word, self._number = word, number
+
+    def write(self, text: str) -> int:
+        if self._word in text:
+            os.kill(os.getpid(), self._number)
+        return super().write(text)
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "lock"
+
+
+def program(code: str, lock: Path, name: str = "stage") -> Program:
+    return Program(name, (sys.executable, "-c", code, str(lock)))
+
+
+def is_held(lock: Path) -> bool:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+async def nothing() -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_every_way_to_stop_ends_the_programs(lock: Path, number: int) -> None:
+    assert await supervise([program(WAITING, lock)], nothing(), Printer(Cue(number=number))) is None
+    assert not is_held(lock)
+
+
+async def test_program_that_ends_is_named_and_stops_the_others(lock: Path) -> None:
+    frail = Program("frail", (sys.executable, "-c", "raise SystemExit(3)"))
+    ended = await supervise([program(WAITING, lock), frail], nothing(), Printer(io.StringIO()))
+    assert ended == Exit("frail", 3)
+    assert not is_held(lock)
+
+
+async def test_signal_during_the_start_leaves_nothing_behind(lock: Path) -> None:
+    async def at_once() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    programs = [program(WAITING, lock.with_suffix(f".{number}"), f"stage{number}") for number in range(3)]
+    assert await supervise(programs, at_once(), Printer(io.StringIO())) is None
+    assert not any(is_held(lock.with_suffix(f".{number}")) for number in range(3))
+
+
+async def test_program_that_ignores_sigterm_is_killed(lock: Path) -> None:
+    assert await supervise([program(STUBBORN, lock)], nothing(), Printer(Cue()), patience=0.1) is None
+    assert not is_held(lock)
+
+
+async def test_children_of_a_program_end_with_it(lock: Path) -> None:
+    assert await supervise([program(WITH_CHILD, lock)], nothing(), Printer(Cue())) is None
+    assert not is_held(lock)
+
+
+async def test_every_line_tells_its_program(lock: Path) -> None:
+    terminal = io.StringIO()
+    chatty = Program("chatty", (sys.executable, "-c", "import sys; print('one'); print('two', file=sys.stderr)"))
+    await supervise([chatty], nothing(), Printer(terminal, time_format=""))
+    assert sorted(terminal.getvalue().split("\n")) == ["", " chatty | one", " chatty | two"]
