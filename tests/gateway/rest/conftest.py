@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -50,7 +50,9 @@ class ScriptedVoices:
             raise self.error
         if not audio:
             raise InvalidRequest("The reference audio is empty.", field="audio")
-        voice = Voice(voice_id or display_name.lower(), display_name, None, transcript, datetime(2026, 1, 2, tzinfo=UTC))
+        voice = Voice(
+            voice_id or display_name.lower(), display_name, None, transcript, datetime(2026, 1, 2, tzinfo=UTC)
+        )
         if voice.id in self.stored:
             raise VoiceExists(f"There is a voice '{voice.id}' already.", field="voice_id")
         self.stored[voice.id] = voice
@@ -111,7 +113,6 @@ class ScriptedGateway:
             usage.input_tokens, usage.output_tokens = 12, 30
         finally:
             self.closed.set()
-
 
 
 @asynccontextmanager

@@ -57,6 +57,15 @@ async def test_every_format_is_streamed_under_its_media_type(client, encoding):
     assert (reply.status_code, reply.headers["content-type"], reply.content) == (200, f"audio/{encoding}", b"onetwo")
 
 
+@pytest.mark.parametrize(
+    ("sent", "spoken"), [(r"a\ud83d", "a\ufffd"), (r"\ud83d\ude00", "\U0001f600"), (r"\u00e9", "\u00e9")]
+)
+async def test_half_a_character_does_not_fail_the_rest(client, gateway, sent, spoken):
+    content, headers = f'{{"input": "{sent}", "voice": "{sent}"}}', {"content-type": "application/json"}
+    assert (await client.post("/v1/audio/speech", content=content, headers=headers)).status_code == 200
+    assert gateway.requests[0].turns == (Turn(spoken, NamedVoice(spoken)),)
+
+
 async def test_unknown_fields_are_ignored(client):
     body = {"input": "Hi.", "backend": "x", "model": "tts-1", "voice": "alloy", "lang_code": None}
     assert (await client.post("/v1/audio/speech", json=body)).status_code == 200

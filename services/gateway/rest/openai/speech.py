@@ -13,6 +13,7 @@ from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
 from services.gateway.rest.openai import sse
 from services.gateway.rest.openai.instructions import style_of
 from services.gateway.rest.streamed import StreamedResponse
+from services.gateway.rest.text import Text
 from services.gateway.speech import NamedVoice, Output, Sampling, SpeechRequest, Turn
 
 router = APIRouter(tags=["OpenAI"])
@@ -24,7 +25,7 @@ _FIELDS = {"text": "input"} | {f"sampling.{name}": name for name in Sampling.__d
 
 
 class VoiceId(BaseModel):
-    id: str
+    id: Text
 
 
 class SpeechBody(BaseModel):
@@ -37,12 +38,12 @@ class SpeechBody(BaseModel):
         },
     )
 
-    input: str = Field(description="The text to speak.")
-    model: str | None = Field(None, description="Id of the served model or an alias; absent: whatever is served.")
-    voice: str | VoiceId | None = Field(
+    input: Text = Field(description="The text to speak.")
+    model: Text | None = Field(None, description="Id of the served model or an alias; absent: whatever is served.")
+    voice: Text | VoiceId | None = Field(
         None, description="Id of a voice, bare or as an object; absent: the default voice."
     )
-    instructions: str | None = Field(
+    instructions: Text | None = Field(
         None,
         max_length=4096,
         description='How to speak, for voices that are designed: words on gender, pitch and pace, e.g. "slowly".',

@@ -1,0 +1,45 @@
+"""What orchestrators, scrapers and readers of the documentation get."""
+
+import pytest
+
+
+async def test_a_living_process_is_alive_even_if_not_ready(client, gateway):
+    gateway.drain()
+    assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_readiness_gives_its_reasons(client, gateway):
+    assert (await client.get("/readyz")).status_code == 200
+    gateway.drain()
+    reply = await client.get("/readyz")
+    assert (reply.status_code, reply.json()) == (503, {"status": "not ready", "reasons": ["draining"]})
+
+
+async def test_there_is_no_readiness_below_v1(client):
+    assert (await client.get("/v1/readyz")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [("", "text/plain"), ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text")],
+)
+async def test_metrics_are_in_the_form_that_the_scraper_asks_for(client, accept, media_type):
+    await client.get("/v1/models")
+    reply = await client.get("/metrics", headers={"accept": accept})
+    assert reply.headers["content-type"].startswith(media_type)
+    assert 'voxline_gateway_http_requests_total{method="GET",route="/v1/models",status="200"} 1.0' in reply.text
+
+
+async def test_the_root_leads_to_the_documentation(client):
+    assert (await client.get("/", follow_redirects=True)).url.path == "/docs"
+
+
+async def test_the_schema_tells_media_types_errors_and_the_key(client):
+    schema = (await client.get("/openapi.json")).json()
+    speech = schema["paths"]["/v1/audio/speech"]["post"]
+    assert set(speech["responses"]) == {"200", "4XX", "5XX"}
+    assert set(speech["responses"]["200"]["content"]) == {"audio/*", "text/event-stream"}
+    assert speech["security"]
+    assert schema["components"]["schemas"]["SpeechBody"]["examples"]
+    voices = schema["paths"]["/v1/audio/voices"]["post"]
+    assert list(voices["requestBody"]["content"]) == ["multipart/form-data"]
