@@ -73,8 +73,11 @@ def decode(
     """
     tokens = _voice_file(voice)
     detokenizer: Detokenizer[Any] = _load("detokenizer", find_model(model, revision), threads)
+    size, codes = detokenizer.codebook_size, tokens.semantic_tokens
+    if not codes or max(codes) >= size:
+        raise Failure(f"{voice} does not fit this model: it needs semantic tokens from 0 to {size - 1}.")
     stream = detokenizer.open(tokens.global_tokens, None)
-    samples = detokenizer.step([(stream, tokens.semantic_tokens, True)])[0]
+    samples = detokenizer.step([(stream, codes, True)])[0]
     _write_wav(output, samples, detokenizer.sample_rate)
     typer.echo(f"{output}: {len(samples) / detokenizer.sample_rate:.1f} s at {detokenizer.sample_rate} Hz")
 

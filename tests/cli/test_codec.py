@@ -52,12 +52,15 @@ def test_voice_file_that_is_none_is_said_so(voxline: Voxline, tmp_path: Path, co
     assert complaint in result.stderr
 
 
-def test_tokens_of_another_model_are_said_so(voxline: Voxline, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("globals_", "codes"), [([1, 2, 3], [1]), ([1] * 8, [1_000_000]), ([1] * 8, [])])
+def test_tokens_of_another_model_are_said_so(
+    voxline: Voxline, tmp_path: Path, globals_: list[int], codes: list[int]
+) -> None:
     path = tmp_path / "voice.json"
-    path.write_text('{"global_tokens": [1, 2, 3], "semantic_tokens": [1]}')
+    path.write_text(json.dumps({"global_tokens": globals_, "semantic_tokens": codes}))
     result = voxline("codec", "decode", path, "-o", tmp_path / "a.wav")
     assert result.exit_code == 1
-    assert "global_tokens" in result.stderr
+    assert "tokens" in result.stderr
 
 
 def test_file_that_is_no_recording_is_said_so(voxline: Voxline, tmp_path: Path) -> None:
