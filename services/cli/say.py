@@ -21,7 +21,7 @@ _SUFFIXES = {"ogg": "opus", "oga": "opus"}
 def say(
     text: Annotated[str, typer.Argument(help="What to say; - reads it from standard input.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; - is standard output.")],
-    voice: Annotated[str, typer.Option(help="One of `voxline voices list`.")] = "alloy",
+    voice: Annotated[str, typer.Option(help="One of `voxline voices list`. Default: the model's own.")] = "",
     encoding: Annotated[
         str, typer.Option("--format", help="mp3, opus, aac, flac, wav or pcm. Default: what the file's name ends in.")
     ] = "",
@@ -38,14 +38,13 @@ def say(
     voxline say - -o book.opus --voice male < book.txt
     """
     body: dict[str, object] = {
-        "model": model or "tts-1",
+        "model": model or None,
         "input": sys.stdin.read() if text == "-" else text,
-        "voice": voice,
+        "voice": voice or None,
         "response_format": encoding or _format_of(output),
+        "seed": seed,
         "speed": speed,
     }
-    if seed is not None:
-        body["seed"] = seed
     with Api(url, api_key).call("POST", "/v1/audio/speech", body) as response:
         _save(response, output)
 

@@ -62,7 +62,7 @@ def run(stack: Stack) -> None:
 async def announce(stack: Stack) -> None:
     """Says what to do as soon as the gateway is ready."""
     await until_ready(stack.url)
-    body = json.dumps({"model": stack.model.name, "input": "Hello, this is Voxline.", "voice": "female"})
+    body = json.dumps({"input": "Hello, this is Voxline."})
     print(
         f"\nVoxline is ready: {stack.url} (REST), {stack.host}:{stack.ports.grpc} (gRPC). Try:\n\n"
         f"  curl {stack.url}/v1/audio/speech -o speech.mp3 \\\n"

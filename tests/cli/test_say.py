@@ -46,6 +46,12 @@ def test_format(
     assert sent(gateway)["response_format"] == encoding
 
 
+def test_what_is_not_said_is_left_to_the_server(gateway: FakeGateway, voxline: Voxline, tmp_path: Path) -> None:
+    voxline("say", "Hello.", "-o", tmp_path / "a.mp3")
+    body = sent(gateway)
+    assert (body["model"], body["voice"], body["seed"]) == (None, None, None)
+
+
 def test_name_without_a_format_is_refused_before_anything_is_asked(
     gateway: FakeGateway, voxline: Voxline, tmp_path: Path
 ) -> None:

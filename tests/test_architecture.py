@@ -1,0 +1,95 @@
+"""The law of the source tree: who may import whom, and how long things may be."""
+
+import ast
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "services").rglob("*.py"))
+
+# Package of services -> the packages of services that it may import. All may import the stubs, which import nothing.
+MAY_IMPORT = {
+    "runtime": {"runtime"},
+    "llm": {"llm", "runtime"},
+    "codec": {"codec", "runtime"},
+    "gateway": {"gateway", "runtime"},
+    "cli": {"cli", "codec", "runtime"},
+}
+# What only families and engines know: the image of the gateway holds none of it.
+HEAVY = {"gguf", "openvino", "openvino_genai", "torch", "transformers", "vllm"}
+
+MEDIAN_LINES, P95_LINES, FILE_LINES = 10, 40, 300
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of the modules that `path` imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide their direction"
+            yield node.module or ""
+            # `from services import llm` names a package only here.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and length in lines of every function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno is not None
+            yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node.end_lineno - node.lineno + 1
+
+
+def within(package: str) -> list[Path]:
+    return [path for path in SOURCES if path.is_relative_to(ROOT / "services" / package)]
+
+
+def test_every_package_of_services_has_a_rule() -> None:
+    packages = {path.parent.name for path in (ROOT / "services").glob("*/*.py")}
+    assert packages == MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_go_one_way(package: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in within(package)
+        for name in imports(path)
+        if name.startswith("services.") and name.split(".")[1] not in MAY_IMPORT[package]
+    ]
+    assert not wrong
+
+
+def test_models_and_their_libraries_stay_in_families_and_engines() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in SOURCES
+        if not {"families", "engines"} & set(path.relative_to(ROOT).parts)
+        for name in imports(path)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert not wrong
+
+
+def test_gateway_knows_no_family_and_no_engine() -> None:
+    assert not [path for path in within("gateway") if {"families", "engines"} & set(path.relative_to(ROOT).parts)]
+
+
+def test_names_say_what_a_file_is_about() -> None:
+    assert not [path for path in SOURCES if path.stem in ("utils", "util", "helpers", "common", "misc")]
+
+
+def test_functions_fit_on_a_screen() -> None:
+    lengths = dict(function for path in SOURCES for function in functions(path))
+    quantiles = statistics.quantiles(lengths.values(), n=20)
+    longest = sorted(lengths, key=lambda name: lengths[name])[-5:]
+    assert statistics.median(lengths.values()) <= MEDIAN_LINES
+    assert quantiles[-1] <= P95_LINES, longest
+
+
+def test_files_fit_in_a_head() -> None:
+    assert not [str(path.relative_to(ROOT)) for path in SOURCES if path.read_text().count("\n") > FILE_LINES]
