@@ -1,0 +1,123 @@
+import asyncio
+
+import pytest
+
+from services.gateway.stages import Stages
+from services.gateway.voices.aliases import ALIASES
+from services.gateway.voices.catalogue import VoiceCatalogue, slug
+from services.runtime.errors import InvalidRequest, Unsupported, VoiceExists, VoiceNotFound
+from voxline.v1 import model_pb2
+
+
+@pytest.fixture
+def voices(stages, store):
+    return VoiceCatalogue(stages, store)
+
+
+async def test_created_voice_is_listed_after_those_that_the_model_brings(voices):
+    created = await voices.create("ann", "Ann", b"audio", "her words")
+    listed = await voices.list()
+    assert [voice.id for voice in listed] == ["female", "male", "ann"]
+    assert listed[-1] == created == await voices.get("ann")
+    assert (created.transcript, created.built_in, created.design) == ("her words", False, None)
+
+
+async def test_id_is_made_from_the_display_name(voices):
+    assert (await voices.create("", "Zoë's  Voice!", b"audio", "")).id == "zoe-s-voice"
+
+
+async def test_id_is_made_at_random_when_the_name_gives_none(voices):
+    first = await voices.create("", "声", b"audio", "")
+    second = await voices.create("", "声", b"audio", "")
+    assert first.id != second.id
+    assert first.display_name == "声"
+
+
+def test_slug_of_a_long_name_is_a_valid_id():
+    assert slug("x" * 100) == "x" * 64
+
+
+@pytest.mark.parametrize("voice_id", ["Ann", "a b", "a/b", "x" * 65, "é"])
+async def test_id_of_another_form_is_refused(voices, voice_id):
+    with pytest.raises(InvalidRequest) as raised:
+        await voices.create(voice_id, "", b"audio", "")
+    assert raised.value.field == "voice_id"
+
+
+@pytest.mark.parametrize("voice_id", ["female", "alloy", "ann"])
+async def test_id_that_is_taken_is_refused_before_the_audio_is_looked_at(voices, doubles, voice_id):
+    await voices.create("ann", "Ann", b"audio", "")
+    with pytest.raises(VoiceExists):
+        await voices.create(voice_id, "", b"other audio", "")
+    assert doubles.tokenizer.calls == 1
+
+
+async def test_one_of_racing_creations_succeeds(voices):
+    outcomes = await asyncio.gather(
+        *(voices.create("ann", str(n), b"audio", "") for n in range(3)), return_exceptions=True
+    )
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Voice", "VoiceExists", "VoiceExists"]
+
+
+async def test_error_of_the_tokenizer_comes_through_and_nothing_is_stored(voices):
+    with pytest.raises(InvalidRequest, match=r"This is no audio\.") as raised:
+        await voices.create("ann", "Ann", b"bad", "")
+    assert raised.value.field == "audio"
+    with pytest.raises(VoiceNotFound):
+        await voices.get("ann")
+
+
+async def test_unknown_voice_is_named_with_the_way_to_list_voices(voices):
+    with pytest.raises(VoiceNotFound, match=r"'nobody'.*/v1/audio/voices"):
+        await voices.get("nobody")
+    with pytest.raises(VoiceNotFound, match="'nobody'"):
+        await voices.delete("nobody")
+
+
+async def test_deleted_voice_is_gone_and_its_id_free(voices):
+    await voices.create("ann", "Ann", b"audio", "")
+    await voices.delete("ann")
+    with pytest.raises(VoiceNotFound):
+        await voices.get("ann")
+    await voices.create("ann", "Ann", b"audio", "")
+
+
+@pytest.mark.parametrize("voice_id", ["female", "alloy"])
+async def test_built_in_voice_cannot_be_deleted(voices, voice_id):
+    with pytest.raises(InvalidRequest, match="built in"):
+        await voices.delete(voice_id)
+
+
+async def test_aliases_are_openais_thirteen_names_each_another_design(voices):
+    names = [
+        "alloy",
+        "ash",
+        "ballad",
+        "cedar",
+        "coral",
+        "echo",
+        "fable",
+        "marin",
+        "nova",
+        "onyx",
+        "sage",
+        "shimmer",
+        "verse",
+    ]
+    assert " ".join(voice.id for voice in voices.aliases()) == names
+    assert len(set(ALIASES.values())) == 13
+    assert (await voices.get("alloy")).design == ALIASES["alloy"]
+
+
+async def test_model_that_cannot_clone_is_unsupported(doubles, store):
+    doubles.llm.model = model_pb2.Model()
+    doubles.llm.model.CopyFrom(doubles.tokenizer.model)
+    del doubles.llm.model.capabilities[:]
+    stages = Stages(doubles.targets, None)
+    stages.start()
+    await stages.until(lambda: not stages.reasons())
+    voices = VoiceCatalogue(stages, store)
+    with pytest.raises(Unsupported, match="'double' cannot clone"):
+        await voices.create("ann", "Ann", b"audio", "")
+    assert voices.aliases() == ()
+    await stages.stop()
