@@ -89,21 +89,7 @@ async def test_built_in_voice_cannot_be_deleted(voices, voice_id):
 
 
 async def test_aliases_are_openais_thirteen_names_each_another_design(voices):
-    names = [
-        "alloy",
-        "ash",
-        "ballad",
-        "cedar",
-        "coral",
-        "echo",
-        "fable",
-        "marin",
-        "nova",
-        "onyx",
-        "sage",
-        "shimmer",
-        "verse",
-    ]
+    names = "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse"
     assert " ".join(voice.id for voice in voices.aliases()) == names
     assert len(set(ALIASES.values())) == 13
     assert (await voices.get("alloy")).design == ALIASES["alloy"]
