@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -54,6 +55,7 @@ class SparkTokenizer:
         sizes = (codec.quantizer.input_dim, codec.quantizer.codebook_size, codec.quantizer.codebook_dim)
         self.search = weights.load(partial(CodebookSearch, *sizes), quantizer.PREFIX)
         self.speaker = SpeakerEncoder(codec, weights)
+        self.device = torch.device("cpu")
 
     @classmethod
     def load(cls, model_dir: Path, device: str = "cpu") -> SparkTokenizer:
@@ -73,9 +75,14 @@ class SparkTokenizer:
             )
         prefixes = [f"{name}." for name in (encoder.PREFIX, *quantizer.PARTS, *speaker.PARTS)]
         tokenizer = cls(config, features, Weights.read(model_dir / "BiCodec", prefixes))
-        for module in (tokenizer.features, tokenizer.encoder, tokenizer.search, tokenizer.speaker):
+        return tokenizer.to(torch.device(device))
+
+    def to(self, device: torch.device) -> Self:
+        """Moves everything, in place."""
+        for module in (self.features, self.encoder, self.search, self.speaker):
             module.to(device)
-        return tokenizer
+        self.device = device
+        return self
 
     @property
     def sample_rate(self) -> int:
@@ -96,6 +103,14 @@ class SparkTokenizer:
     @property
     def global_codebook_size(self) -> int:
         return self.config.codec.speaker_encoder.codebook_size
+
+    @property
+    def batch_limit(self) -> int:
+        """How many clips are worth one `tokenize`.
+
+        On a CPU one: at the published widths four 6 s clips took 8.0 CPU-seconds one by one, 8.8 together.
+        """
+        return 1 if self.device.type == "cpu" else 16
 
     def tokenize(self, clips: Sequence[NDArray[np.float64]]) -> list[VoiceTokens]:
         """clips: [n] each, mono at `sample_rate`, finite, of any volume and any lengths.
@@ -118,7 +133,7 @@ class SparkTokenizer:
         """What the speaker's branch hears of each clip: [B, n], n the same for all."""
         length = self.config.audio.reference_samples
         heard = np.stack([reference_clip(clip, length) for clip in clips]).astype(np.float32)
-        return torch.from_numpy(heard).to(next(self.speaker.parameters()).device)
+        return torch.from_numpy(heard).to(self.device)
 
     def _semantic(self, clips: Sequence[NDArray[np.float64]]) -> Sequence[Tensor]:
         """One [F] row per clip."""
