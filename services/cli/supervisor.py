@@ -82,6 +82,7 @@ async def _start(program: Program, printer: Printer, colour: str) -> _Running:
         limit=LONGEST_LINE_BYTES,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
+    printer.write(_line(f"started, pid {process.pid}", program.name, colour))
     output = asyncio.create_task(_relay(process, program.name, printer, colour))
     return _Running(program.name, process, output)
 
@@ -89,7 +90,11 @@ async def _start(program: Program, printer: Printer, colour: str) -> _Running:
 async def _relay(process: Process, name: str, printer: Printer, colour: str) -> None:
     assert process.stdout is not None
     async for line in process.stdout:
-        printer.write(Message("line", readable(line), datetime.now(), name, colour))
+        printer.write(_line(readable(line), name, colour))
+
+
+def _line(text: str, name: str, colour: str) -> Message:
+    return Message("line", text, datetime.now(), name, colour)
 
 
 async def _first_end(running: Sequence[_Running], told: asyncio.Event) -> Exit | None:

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import io
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -91,4 +92,6 @@ async def test_every_line_tells_its_program(lock: Path) -> None:
     terminal = io.StringIO()
     chatty = Program("chatty", (sys.executable, "-c", "import sys; print('one'); print('two', file=sys.stderr)"))
     await supervise([chatty], nothing(), Printer(terminal, time_format=""))
-    assert sorted(terminal.getvalue().split("\n")) == ["", " chatty | one", " chatty | two"]
+    started, *said = terminal.getvalue().splitlines()
+    assert re.fullmatch(r" chatty \| started, pid \d+", started)
+    assert sorted(said) == [" chatty | one", " chatty | two"]
