@@ -23,8 +23,11 @@ setup: $(VENV)/.dev ## Install everything for development into .venv
 run: $(VENV)/.run ## Start the four processes on this machine and say where they listen
 	@exec $(BIN)/voxline serve $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
+# The one test that needs node, and a package from npm, is for machines that have them.
+WITHOUT_NODE := $(if $(shell command -v npm),,--ignore tests/pipeline/test_openai_node.py)
+
 test: $(VENV)/.dev ## Run the tests; no GPU, no download
-	@$(BIN)/python -m pytest -q -m 'not gpu and not vllm' $(ARGS)
+	@$(BIN)/python -m pytest -q -m 'not gpu and not vllm' $(WITHOUT_NODE) $(ARGS)
 
 lint: $(VENV)/.dev protos-check ## Check style, types and protos
 	@$(BIN)/ruff check --quiet
