@@ -1,0 +1,22 @@
+"""The formats that a reply can have, by the name that callers use. A new one is a class and a row."""
+
+from collections.abc import Mapping
+
+from services.gateway.audio.encoders.aac import AacEncoder
+from services.gateway.audio.encoders.encoder import Encoder
+from services.gateway.audio.encoders.flac import FlacEncoder
+from services.gateway.audio.encoders.mp3 import Mp3Encoder
+from services.gateway.audio.encoders.opus import OpusEncoder
+from services.gateway.audio.encoders.pcm import PcmEncoder
+from services.gateway.audio.encoders.wav import WavEncoder
+
+ENCODERS: Mapping[str, type[Encoder]] = {
+    "mp3": Mp3Encoder,
+    "opus": OpusEncoder,
+    "aac": AacEncoder,
+    "flac": FlacEncoder,
+    "wav": WavEncoder,
+    "pcm": PcmEncoder,
+}
+
+__all__ = ["ENCODERS", "Encoder"]

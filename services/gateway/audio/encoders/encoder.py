@@ -1,0 +1,25 @@
+"""The seam between the pipeline and a format."""
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Encoder(Protocol):
+    """One reply in one format: the bytes of `encode` and of the one `flush` at the end, joined, are one valid file.
+
+    A streamed reply leaves as it is made. A `whole` one may be kept until `flush`, because only then can the header
+    (wav, flac) state the true length. A second `flush` gives nothing; `encode` after it is a ValueError.
+    """
+
+    media_type: ClassVar[str]
+
+    def __init__(self, source_rate: int, target_rate: int, *, whole: bool = False) -> None:
+        """source_rate: of the samples, target_rate: of the file, in Hz. InvalidRequest: the format has no such rate."""
+
+    def encode(self, samples: NDArray[np.float32]) -> bytes:
+        """[T] in [-1, 1] at the source rate; beyond is clipped. May give nothing yet."""
+
+    def flush(self) -> bytes:
+        """The rest of the file."""
