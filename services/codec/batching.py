@@ -8,6 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from services.codec.codec import Tokenizer, VoiceTokens
+from services.codec.metrics import TokenizerMetrics
 from services.runtime.errors import Overloaded, StageUnavailable
 
 Item = TypeVar("Item")
@@ -148,3 +153,31 @@ def _deliver(batch: list[_Entry[Item, Result]], results: Sequence[Result]) -> No
     for entry, result in zip(batch, results, strict=True):
         if not entry.future.done():
             entry.future.set_result(result)
+
+
+class TokenizeBatcher:
+    """The tokenizer for concurrent callers. Owns the one thread that runs it; built in a running loop."""
+
+    def __init__(self, tokenizer: Tokenizer, max_batch: int, metrics: TokenizerMetrics) -> None:
+        policy = BatchPolicy(min(max_batch, tokenizer.batch_limit))
+        self._tokenizer, self._metrics = tokenizer, metrics
+        self._batcher: Batcher[NDArray[np.float64], VoiceTokens] = Batcher(self._tokenize, len, policy)
+        metrics.waiting.set_function(lambda: self._batcher.waiting)
+
+    @property
+    def failed(self) -> asyncio.Future[None]:
+        """Done only when the batcher is closed or broken, never because of a recording."""
+        return self._batcher.failed
+
+    async def tokenize(self, clip: NDArray[np.float64]) -> VoiceTokens:
+        """clip: [n], mono at the tokenizer's rate. Raises as `Batcher.run` does."""
+        return await self._batcher.run(clip)
+
+    async def close(self) -> None:
+        await self._batcher.close()
+
+    def _tokenize(self, clips: list[NDArray[np.float64]]) -> Sequence[VoiceTokens]:
+        tokens = self._tokenizer.tokenize(clips)
+        self._metrics.batch.observe(len(clips))
+        self._metrics.audio_seconds.inc(sum(map(len, clips)) / self._tokenizer.sample_rate)
+        return tokens

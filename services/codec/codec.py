@@ -37,6 +37,10 @@ class VoiceTokens(Protocol):
 class Tokenizer(Codec, Protocol):
     """The encoder half."""
 
+    @property
+    def batch_limit(self) -> int:
+        """How many clips are worth one `tokenize` where it runs; 1 on a CPU."""
+
     def tokenize(self, clips: Sequence[NDArray[np.float64]]) -> Sequence[VoiceTokens]:
         """clips: [n] each, mono at `sample_rate`. A clip gives in a batch the tokens that it gives alone."""
 

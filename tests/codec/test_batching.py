@@ -2,10 +2,15 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
-from services.codec.batching import Batcher, BatchPolicy
+from services.codec.batching import Batcher, BatchPolicy, TokenizeBatcher
+from services.codec.families.spark.tokenizer import SparkTokenizer
+from services.codec.metrics import TokenizerMetrics
 from services.runtime.errors import InvalidRequest, Overloaded, StageUnavailable
 
 # Far longer than a test: a batch that forms sooner formed because it was full.
@@ -162,3 +167,18 @@ async def test_work_that_loses_a_result_fails_its_callers() -> None:
 def test_a_policy_that_serves_nobody_is_refused(policy: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"positive|>="):
         BatchPolicy(**policy)  # type: ignore[arg-type]
+
+
+async def test_concurrent_recordings_get_their_own_tokens() -> None:
+    tokenizer = SparkTokenizer.load(Path(__file__).parents[2] / "models" / "voxline-small")
+    registry = CollectorRegistry()
+    generator = np.random.default_rng(2)
+    clips = [generator.uniform(-0.3, 0.3, samples) for samples in (9_000, 20_000, 16_000)]
+    batcher = TokenizeBatcher(tokenizer, 16, TokenizerMetrics(registry))
+    together = await asyncio.gather(*(batcher.tokenize(clip) for clip in clips))
+    await batcher.close()
+    assert batcher.failed.done()
+    assert together == [tokenizer.tokenize([clip])[0] for clip in clips]
+    assert registry.get_sample_value("voxline_tokenizer_audio_seconds_total") == pytest.approx(45_000 / 16_000)
+    assert registry.get_sample_value("voxline_tokenizer_batch_size_count") == 3
+    assert registry.get_sample_value("voxline_tokenizer_waiting_clips") == 0
