@@ -147,9 +147,11 @@ class SteppedEngine:
         try:
             while self._read_inbox(stepper, live):
                 if live:
-                    drawn = list(stepper.step())
-                    live -= {item.ticket for item in drawn if item.done}
-                    self._post(self._deliver, drawn)
+                    self._post(self._deliver, _step(stepper, live))
+            for ticket in live:
+                stepper.cancel(ticket)
+            while live:
+                _step(stepper, live)
             self._post(self._end, None)
         except Exception as exc:
             self._post(self._end, exc)
@@ -174,3 +176,9 @@ class SteppedEngine:
     def _post(self, call: Callable[[T], None], value: T) -> None:
         with suppress(RuntimeError):  # The event loop is closed: the process ends.
             self._loop.call_soon_threadsafe(call, value)
+
+
+def _step(stepper: Stepper, live: set[int]) -> list[Drawn]:
+    drawn = list(stepper.step())
+    live.difference_update(item.ticket for item in drawn if item.done)
+    return drawn

@@ -1,4 +1,4 @@
-"""The prompts of Spark-TTS, as ids. Source: process_prompt and process_prompt_control in the reference's SparkTTS.py."""
+"""The prompts of Spark-TTS, as ids. Source: the reference's SparkTTS.py, process_prompt and process_prompt_control."""
 
 from dataclasses import dataclass
 
