@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -51,18 +51,19 @@ async def peek(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
 
     The stream that comes back starts with that item and owns `source`. An empty source gives an empty stream.
     """
-    try:
-        first = [await anext(source)]
-    except StopAsyncIteration:
-        first = []
-    except BaseException:
-        await source.aclose()
-        raise
-    return _chained(first, source)
+    stream = _peeked(source)
+    await anext(stream)
+    return stream
 
 
-async def _chained(first: list[T], source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+async def _peeked(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Gives a mark once the first item is there: a generator that was never started would not close its source."""
     async with aclosing(source):
+        try:
+            first = [await anext(source)]
+        except StopAsyncIteration:
+            first = []
+        yield cast(T, None)
         for item in first:
             yield item
         async for item in source:

@@ -75,3 +75,10 @@ async def test_leaving_a_peeked_stream_closes_its_source() -> None:
     await anext(stream)
     await stream.aclose()
     assert source.closed.is_set()
+
+
+async def test_peeked_stream_that_was_never_read_closes_its_source() -> None:
+    source = Source(4)
+    stream = await peek(source.stream())
+    await stream.aclose()
+    assert source.closed.is_set()
