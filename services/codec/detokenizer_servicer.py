@@ -16,7 +16,7 @@ class DetokenizerServicer(detokenizer_pb2_grpc.DetokenizerServiceServicer, Gener
         self._sample_rate = detokenizer.sample_rate
         self._scheduler = scheduler
 
-    async def Detokenize(  # type: ignore[override]  # The stub also allows synchronous servicers.  # noqa: N802
+    async def Detokenize(  # noqa: N802
         self, request_iterator: AsyncIterator[detokenizer_pb2.DetokenizeRequest], context: object
     ) -> AsyncGenerator[detokenizer_pb2.DetokenizeResponse, None]:
         config = await _config(request_iterator)

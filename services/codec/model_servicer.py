@@ -23,7 +23,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     def __init__(self, model: model_pb2.Model) -> None:
         self._model = model
 
-    async def GetModel(  # type: ignore[override]  # The stub also allows synchronous servicers.  # noqa: N802
+    async def GetModel(  # noqa: N802
         self, request: model_pb2.GetModelRequest, context: object
     ) -> model_pb2.Model:
         return self._model
