@@ -117,7 +117,7 @@ async def test_concurrent_clips_give_the_tokens_of_the_model(tokenizer: Running)
     for response in responses:
         assert tuple(response.speaker.global_tokens) == expected.global_tokens
         assert tuple(response.codes.values) == expected.semantic_tokens
-        assert response.duration_seconds == pytest.approx(158380 / 22050, abs=1e-4)
+        assert response.duration_seconds == pytest.approx(80488 / 16000, abs=1e-4)
 
 
 @pytest.mark.parametrize("audio", [b"", b"not audio at all", CLIP[:60]])
