@@ -1,0 +1,32 @@
+"""What README names is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.cli.__main__ import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_make_target_exists() -> None:
+    named = set(re.findall(r"\bmake ([a-z][a-z-]*)", re.sub(r"[A-Z_]+=\S+ ", "", README)))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"run", "test", "lint"} <= named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^\| `voxline ((?:voices |codec )?[a-z]+)", README, re.M))))
+def test_every_command_exists(command: str) -> None:
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert f"Usage: voxline {command}" in " ".join(result.output.split())
+
+
+def test_every_link_into_the_tree_leads_somewhere() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert links
+    assert all((ROOT / link).exists() for link in links)
