@@ -34,9 +34,13 @@ def serve(
     http_port: Annotated[int, typer.Option(help="Port of the REST API.")] = Ports.http,
     port: Annotated[int, typer.Option(help="Port of the gRPC API.")] = Ports.grpc,
     any_ports: Annotated[bool, typer.Option("--any-ports", help="Take free ports for everything.")] = False,
-    engine: Annotated[str, typer.Option(help="What runs the LLM. Default: the best for this machine.")] = "",
+    engine: Annotated[
+        str, typer.Option(help="What runs the LLM: openvino, transformers or vllm. Default: what suits this machine.")
+    ] = "",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each stage.")] = None,
-    database: Annotated[str, typer.Option(help="URL of the voice store. Default: a file on this machine.")] = "",
+    database: Annotated[
+        str, typer.Option(help="URL of the voice store. Default: a file in var/gateway, from where you stand.")
+    ] = "",
 ) -> None:
     """Start Voxline on this machine: tokenizer, llm, detokenizer and gateway.
 
