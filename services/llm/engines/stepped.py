@@ -90,7 +90,7 @@ class SteppedEngine:
 
     @property
     def running(self) -> int:
-        return sum(stream.started for stream in self._streams.values())
+        return sum(stream.started for stream in list(self._streams.values()))
 
     @property
     def waiting(self) -> int:

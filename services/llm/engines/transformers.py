@@ -53,12 +53,15 @@ class TransformersStepper:
         self._sequences[ticket].cancelled = True
 
     def step(self) -> Iterable[Drawn]:
+        cancelled = [ticket for ticket, sequence in self._sequences.items() if sequence.cancelled]
+        for ticket in cancelled:
+            del self._sequences[ticket]
+            yield Drawn(ticket, [], done=True)
         for ticket, sequence in list(self._sequences.items())[: self._max_batch]:
-            ids = [] if sequence.cancelled else [self._draw(sequence)]
-            done = sequence.cancelled or sequence.finished
-            if done:
+            ids = [self._draw(sequence)]
+            if sequence.finished:
                 del self._sequences[ticket]
-            yield Drawn(ticket, ids, done)
+            yield Drawn(ticket, ids, sequence.finished)
 
     @torch.inference_mode()
     def logits(self, sequence: "_Sequence") -> torch.Tensor:

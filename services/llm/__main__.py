@@ -1,0 +1,33 @@
+"""`python -m services.llm --model DIR`: serves one checkpoint's language model."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from services.llm.app import load_stage
+from services.llm.checkpoint import UnusableCheckpoint
+from services.llm.settings import LlmSettings
+from services.runtime.logs import configure_logs
+from services.runtime.server import run_until_stopped
+from services.runtime.settings import load_settings
+
+
+async def serve(settings: LlmSettings) -> int:
+    try:
+        stage = await load_stage(settings)
+    except (UnusableCheckpoint, ValueError) as exc:
+        sys.exit(f"llm: {exc}")
+    try:
+        return await run_until_stopped(stage.server, stage.engine.failed)
+    finally:
+        await stage.engine.close()
+
+
+def main(arguments: Sequence[str]) -> int:
+    settings = load_settings(LlmSettings, arguments, "python -m services.llm")
+    configure_logs("llm", settings.log_level)
+    return asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

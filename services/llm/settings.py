@@ -1,0 +1,28 @@
+"""Settings of the LLM stage."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import DirectoryPath, Field
+from pydantic_settings import SettingsConfigDict
+
+from services.runtime.settings import Port, ServerSettings
+
+
+class LlmSettings(ServerSettings):
+    model_config = SettingsConfigDict(env_prefix="VOXLINE_LLM_")
+
+    port: Port = Field(50052, description="gRPC port; 0 takes a free one.")
+    metrics_port: Port = Field(9102, description="Port of /metrics; 0 takes a free one.")
+    model: DirectoryPath = Field(description="Folder of the checkpoint, in the published layout.")
+    family: Literal["spark"] = Field("spark", description="Model line of the checkpoint.")
+    engine: Literal["auto", "openvino", "transformers", "vllm"] = Field(
+        "auto", description="What runs the model; auto: vllm with an NVIDIA GPU, else openvino."
+    )
+    precision: Literal["auto", "f32", "bf16", "q8_0", "q4_0"] = Field(
+        "auto", description="How weights are kept; auto: f32 for a small model on openvino, else q8_0; bf16 on vllm."
+    )
+    cache_dir: Path = Field(Path("~/.cache/voxline"), description="Folder of converted checkpoints.")
+    threads: int = Field(1, ge=0, description="CPU threads of the model; 0 leaves it to the engine.")
+    max_batch: int = Field(16, ge=1, description="Most sequences that are computed together.")
+    max_waiting: int = Field(64, ge=1, description="Most generations without a first token; more are turned away.")

@@ -1,0 +1,121 @@
+"""voxline.v1 messages <-> values. Fields are named in errors as in GenerateRequest."""
+
+from services.llm.events import CodesDrawn, Event, Finished, FinishReason, SpeakerNamed
+from services.llm.families.family import Capability, Description, Limits
+from services.llm.sampling import Sampling, fresh_seed
+from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
+from services.runtime.errors import InvalidRequest
+from voxline.v1 import llm_pb2, model_pb2, sampling_pb2, tokens_pb2
+
+_GENDERS = {model_pb2.GENDER_FEMALE: Gender.FEMALE, model_pb2.GENDER_MALE: Gender.MALE}
+_LEVELS = {
+    model_pb2.LEVEL_UNSPECIFIED: Level.MODERATE,
+    model_pb2.LEVEL_VERY_LOW: Level.VERY_LOW,
+    model_pb2.LEVEL_LOW: Level.LOW,
+    model_pb2.LEVEL_MODERATE: Level.MODERATE,
+    model_pb2.LEVEL_HIGH: Level.HIGH,
+    model_pb2.LEVEL_VERY_HIGH: Level.VERY_HIGH,
+}
+_GENDER_NUMBERS = {gender: number for number, gender in _GENDERS.items()}
+_LEVEL_NUMBERS = {level: number for number, level in _LEVELS.items()}
+_REASONS = {FinishReason.STOP: llm_pb2.FINISH_REASON_STOP, FinishReason.LENGTH: llm_pb2.FINISH_REASON_LENGTH}
+_CAPABILITIES = {
+    Capability.CLONE: model_pb2.CAPABILITY_CLONE,
+    Capability.CLONE_WITH_TRANSCRIPT: model_pb2.CAPABILITY_CLONE_WITH_TRANSCRIPT,
+    Capability.DESIGN: model_pb2.CAPABILITY_DESIGN,
+}
+
+
+def voice_of(request: llm_pb2.GenerateRequest) -> Voice:
+    """Raises InvalidRequest for what no model could speak with."""
+    match request.WhichOneof("voice"):
+        case "clone":
+            return _clone(request.clone)
+        case "design":
+            pinned = request.design.HasField("speaker")
+            return DesignedVoice(_design(request.design.design), _speaker(request.design.speaker) if pinned else None)
+        case _:
+            raise InvalidRequest("A voice is required: clone or design.", field="voice")
+
+
+def sampling_of(message: sampling_pb2.Sampling, limits: Limits) -> Sampling:
+    """What is absent is filled in. `max_tokens` ends at the context of the model; `min_tokens` starts where speech can.
+
+    Raises InvalidRequest that names the field.
+    """
+    most = message.max_tokens if message.HasField("max_tokens") else limits.usual_most
+    if most < limits.shortest:
+        raise InvalidRequest(f"max_tokens must be {limits.shortest} or more here.", field="sampling.max_tokens")
+    chosen = {
+        name: getattr(message, name)
+        for name in ("temperature", "top_k", "top_p", "repetition_penalty")
+        if message.HasField(name)
+    }
+    return Sampling(
+        max_tokens=min(most, limits.most),
+        min_tokens=max(message.min_tokens, limits.shortest),
+        seed=message.seed if message.HasField("seed") else fresh_seed(),
+        **chosen,
+    )
+
+
+def response_of(event: Event) -> llm_pb2.GenerateResponse:
+    match event:
+        case SpeakerNamed(speaker):
+            named = tokens_pb2.Speaker(global_tokens=speaker.global_tokens, style_tokens=speaker.style_tokens)
+            return llm_pb2.GenerateResponse(speaker=named)
+        case CodesDrawn(codes):
+            return llm_pb2.GenerateResponse(codes=tokens_pb2.Codes(values=codes))
+        case Finished():
+            finish = llm_pb2.Finish(
+                reason=_REASONS[event.reason],
+                prompt_tokens=event.prompt_tokens,
+                completion_tokens=event.completion_tokens,
+                seed=event.seed,
+            )
+            return llm_pb2.GenerateResponse(finish=finish)
+
+
+def model_of(description: Description, name: str, engine: str) -> model_pb2.Model:
+    return model_pb2.Model(
+        id=name,
+        family=description.family,
+        engine=engine,
+        codebooks=1,
+        codebook_size=description.codebook_size,
+        global_token_count=description.global_token_count,
+        global_codebook_size=description.global_codebook_size,
+        capabilities=[_CAPABILITIES[capability] for capability in description.capabilities],
+        built_in_voices=[_built_in(design) for design in description.voices],
+        default_voice=description.default_voice,
+        max_segment_characters=description.max_segment_characters,
+    )
+
+
+def _clone(message: llm_pb2.ClonedVoice) -> Voice:
+    speaker = _speaker(message.speaker)
+    if not message.HasField("reference"):
+        return ClonedVoice(speaker)
+    return ContinuedVoice(speaker, tuple(message.reference.codes.values), message.reference.transcript)
+
+
+def _speaker(message: tokens_pb2.Speaker) -> Speaker:
+    return Speaker(tuple(message.global_tokens), tuple(message.style_tokens))
+
+
+def _design(message: model_pb2.DesignedVoice) -> Design:
+    if message.gender not in _GENDERS:
+        raise InvalidRequest("A designed voice has a gender.", field="design.design.gender")
+    for field, level in (("pitch", message.pitch), ("speed", message.speed)):
+        if level not in _LEVELS:
+            raise InvalidRequest(f"{level} is no level.", field=f"design.design.{field}")
+    return Design(_GENDERS[message.gender], _LEVELS[message.pitch], _LEVELS[message.speed])
+
+
+def _built_in(design: Design) -> model_pb2.BuiltInVoice:
+    message = model_pb2.DesignedVoice(
+        gender=_GENDER_NUMBERS[design.gender],
+        pitch=_LEVEL_NUMBERS[design.pitch],
+        speed=_LEVEL_NUMBERS[design.speed],
+    )
+    return model_pb2.BuiltInVoice(id=design.name, display_name=design.display_name, design=message)
