@@ -37,7 +37,8 @@ class Voices(Protocol):
 class Gateway(Protocol):
     """One per process. `start` returns at once; stages that are not up yet only keep it from being ready."""
 
-    voices: Voices
+    @property
+    def voices(self) -> Voices: ...
 
     async def start(self) -> None: ...
 

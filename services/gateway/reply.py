@@ -4,6 +4,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from services.gateway.audio.encoders import ENCODERS, Encoder
+from services.gateway.audio.tempo import Tempo
+from services.gateway.speech import Output
+from services.runtime.audio import Audio
+from services.runtime.errors import InvalidRequest
+
 
 @dataclass
 class Usage:
@@ -30,3 +36,39 @@ class Reply:
         """A whole reply is a fold over its chunks."""
         async with aclosing(self.chunks) as chunks:
             return b"".join([chunk async for chunk in chunks])
+
+
+class Encoding:
+    """Audio at the model's rate -> the bytes that were asked for: tempo, then the encoder, which resamples.
+
+    Raises InvalidRequest for a format that there is not, or that has no such rate.
+    """
+
+    def __init__(self, output: Output, model_rate: int) -> None:
+        self.sample_rate = output.sample_rate or model_rate
+        self._tempo = Tempo(model_rate, output.speed)
+        self._model_rate = model_rate
+        kind = encoder_kind(output.encoding)
+        self.media_type = kind.media_type
+        self._encoder = kind(model_rate, self.sample_rate, whole=output.whole)
+
+    async def chunks(self, source: AsyncGenerator[Audio, None], usage: Usage) -> AsyncGenerator[bytes, None]:
+        """Owns `source`; counts what it gives into `usage`. Never an empty chunk."""
+        async with aclosing(source):
+            async for audio in source:
+                stretched = self._tempo.stretch(audio.samples)
+                usage.audio_seconds += len(stretched) / self._model_rate
+                if data := self._encoder.encode(stretched):
+                    yield data
+        rest = self._tempo.flush()
+        usage.audio_seconds += len(rest) / self._model_rate
+        if data := self._encoder.encode(rest) + self._encoder.flush():
+            yield data
+
+
+def encoder_kind(encoding: str) -> type[Encoder]:
+    """Raises InvalidRequest with the names that there are."""
+    if encoding not in ENCODERS:
+        names = ", ".join(ENCODERS)
+        raise InvalidRequest(f"There is no audio format '{encoding}'; use one of {names}.", field="encoding")
+    return ENCODERS[encoding]

@@ -9,6 +9,8 @@ from services.runtime.errors import InvalidRequest, TooLarge
 MAX_TEXT_CHARACTERS = 50_000
 # Seeds lie below this: what a signed 64-bit integer holds.
 SEEDS = 2**63
+# Hz, of what a listener gets.
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
 
 
 class Gender(Enum):
@@ -91,26 +93,32 @@ class Turn:
 
     def __post_init__(self) -> None:
         if not self.text.strip():
-            raise InvalidRequest("The text is empty; it must contain something to speak.", field="input")
+            raise InvalidRequest("The text is empty; it must contain something to speak.", field="text")
         if len(self.text) > MAX_TEXT_CHARACTERS:
             found = len(self.text)
-            raise TooLarge(
-                f"The text has {found} characters; at most {MAX_TEXT_CHARACTERS} are allowed.", field="input"
-            )
+            raise TooLarge(f"The text has {found} characters; at most {MAX_TEXT_CHARACTERS} are allowed.", field="text")
 
 
 @dataclass(frozen=True)
 class Output:
     """`encoding` is a name of the encoder registry; `sample_rate` in Hz, None for the model's own rate.
 
-    `speed` is a tempo in [0.25, 4]; pitch stays.
+    `speed` is a tempo in [0.25, 4]; pitch stays. `whole`: nobody listens before the end, so that a header may state the
+    length.
     """
 
     encoding: str = "pcm"
     sample_rate: int | None = None
     speed: float = 1.0
+    whole: bool = False
 
     def __post_init__(self) -> None:
+        if self.sample_rate is not None and not MIN_SAMPLE_RATE <= self.sample_rate <= MAX_SAMPLE_RATE:
+            raise InvalidRequest(
+                f"{self.sample_rate} Hz is out of range; a sample rate lies between {MIN_SAMPLE_RATE} and "
+                f"{MAX_SAMPLE_RATE} Hz.",
+                field="sample_rate",
+            )
         if not 0.25 <= self.speed <= 4.0:
             raise InvalidRequest(f"speed is {self.speed:g}; it must lie between 0.25 and 4.", field="speed")
 

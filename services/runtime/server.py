@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -79,7 +80,19 @@ class StageServer:
         self._metrics.server_close()
 
 
-async def run_until_stopped(server: StageServer, failure: "asyncio.Future[None] | None" = None) -> int:
+class Process(Protocol):
+    """What a process runs: a StageServer, or several servers that start and drain as one."""
+
+    async def start(self) -> None: ...
+
+    async def set_serving(self, serving: bool) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    async def stop(self, grace: float | None = None) -> None: ...
+
+
+async def run_until_stopped(server: Process, failure: "asyncio.Future[None] | None" = None) -> int:
     """Serves until SIGTERM or SIGINT (0), or until `failure` gets an exception (1). The exit status of the process."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -91,5 +91,5 @@ def _sampling(sampling: Sampling) -> sampling_pb2.Sampling:
             if value is not None:
                 setattr(message, name, value)
         except ValueError as exc:
-            raise InvalidRequest(f"{name} is {value}, which is out of range.", field=name) from exc
+            raise InvalidRequest(f"{name} is {value}, which is out of range.", field=f"sampling.{name}") from exc
     return message

@@ -1,0 +1,55 @@
+"""uvicorn on a loop that it shares: no signal handlers of its own, and a start that can be awaited."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen; port 0 takes a free one."""
+
+    host: str
+    port: int
+
+
+class HttpServer:
+    def __init__(self, app: FastAPI, address: Address) -> None:
+        self._address = address
+        self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+        self.port = 0
+
+    async def start(self) -> None:
+        """Raises OSError when the port is taken."""
+        listener = socket.create_server((self._address.host, self._address.port))
+        self.port = listener.getsockname()[1]
+        self._serving = asyncio.create_task(self._server.serve([listener]))
+        started = asyncio.create_task(self._server.up.wait())
+        await asyncio.wait((self._serving, started), return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+
+    async def stop(self, grace: float) -> None:
+        """Takes no more connections, gives running replies `grace` seconds, then breaks them off."""
+        self._server.config.timeout_graceful_shutdown = round(grace)
+        self._server.should_exit = True
+        await self._serving
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The process has one drain, for gRPC and HTTP together."""
+        yield

@@ -1,0 +1,70 @@
+"""Messages of the public gRPC API -> the gateway's own request. Absent fields keep the gateway's defaults."""
+
+from collections.abc import Mapping
+
+from services.gateway.clients.design import design_from_proto
+from services.gateway.speech import (
+    Dictation,
+    NamedVoice,
+    Output,
+    ReferenceVoice,
+    Sampling,
+    SpeechRequest,
+    Turn,
+    Voice,
+)
+from services.runtime.errors import InvalidRequest
+from voxline.v1 import audio_pb2, sampling_pb2, text_to_speech_pb2
+
+ENCODINGS: Mapping["audio_pb2.AudioEncoding.ValueType", str] = {
+    audio_pb2.AUDIO_ENCODING_UNSPECIFIED: "pcm",
+    audio_pb2.AUDIO_ENCODING_PCM: "pcm",
+    audio_pb2.AUDIO_ENCODING_WAV: "wav",
+    audio_pb2.AUDIO_ENCODING_MP3: "mp3",
+    audio_pb2.AUDIO_ENCODING_OPUS: "opus",
+    audio_pb2.AUDIO_ENCODING_AAC: "aac",
+    audio_pb2.AUDIO_ENCODING_FLAC: "flac",
+}
+_PREFIX = "voices/"
+
+
+def to_speech(message: text_to_speech_pb2.SynthesizeRequest) -> SpeechRequest:
+    turn = Turn(message.text, to_voice(message.voice))
+    return SpeechRequest((turn,), to_sampling(message.sampling), to_output(message), message.model)
+
+
+def to_dictation(config: text_to_speech_pb2.SynthesizeRequest) -> Dictation:
+    if config.text:
+        raise InvalidRequest("The config of a dictation holds no text; send it in messages of its own.", field="text")
+    return Dictation(
+        to_voice(config.voice),
+        sampling=to_sampling(config.sampling),
+        output=to_output(config),
+        model=config.model,
+    )
+
+
+def to_voice(message: text_to_speech_pb2.VoiceSelection) -> Voice:
+    if message.HasField("design"):
+        return design_from_proto(message.design)
+    if message.HasField("reference"):
+        return ReferenceVoice(message.reference.audio, message.reference.transcript)
+    return NamedVoice(message.name.removeprefix(_PREFIX))
+
+
+def to_voice_id(name: str) -> str:
+    """Of "voices/{voice}"."""
+    if not name.removeprefix(_PREFIX) or not name.startswith(_PREFIX):
+        raise InvalidRequest(f"'{name}' is no voice name; it reads voices/ and the id.", field="name")
+    return name.removeprefix(_PREFIX)
+
+
+def to_output(message: text_to_speech_pb2.SynthesizeRequest) -> Output:
+    config = message.audio_config
+    if config.encoding not in ENCODINGS:
+        raise InvalidRequest(f"{config.encoding} is no audio encoding.", field="encoding")
+    return Output(ENCODINGS[config.encoding], config.sample_rate_hertz or None, message.speed or 1.0)
+
+
+def to_sampling(message: sampling_pb2.Sampling) -> Sampling:
+    return Sampling(**{field.name: value for field, value in message.ListFields()})
