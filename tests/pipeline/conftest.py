@@ -35,7 +35,7 @@ class RunningStack:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     data = tmp_path_factory.mktemp("stack")
     ports = Ports.free()
-    whole = Stack(BUNDLED, ports, database=f"sqlite+aiosqlite:///{data}/voices.db", threads=1)
+    whole = Stack(BUNDLED, ports, database=f"sqlite:///{data}/voices.db", threads=1)
     with ExitStack() as processes:
         running = [processes.enter_context(_started(program, data)) for program in whole.programs()]
         processes.callback(_stop, running)
