@@ -18,7 +18,8 @@ async def serve(settings: LlmSettings) -> int:
     except (UnusableCheckpoint, ValueError) as exc:
         sys.exit(f"llm: {exc}")
     try:
-        return await run_until_stopped(stage.server, stage.engine.failed)
+        # Shielded: a drain ends the wait for a failure, not the engine that still serves.
+        return await run_until_stopped(stage.server, asyncio.shield(stage.engine.failed))
     finally:
         await stage.engine.close()
 

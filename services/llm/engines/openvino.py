@@ -14,7 +14,8 @@ from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.engines.openvino_conversion import converted
 from services.llm.engines.openvino_precision import PRECISIONS
 from services.llm.engines.openvino_stepper import OpenVinoStepper
-from services.llm.engines.stepped import Job, SteppedEngine
+from services.llm.engines.stepped import SteppedEngine
+from services.llm.engines.stepper import Job
 from services.llm.sampling import Sampling
 
 # Prompt tokens and drawn tokens of one step: a long prompt is computed in parts, between the tokens of others.

@@ -9,7 +9,7 @@ import numpy as np
 import openvino as ov
 import openvino_genai as genai
 
-from services.llm.engines.stepped import Drawn, Job
+from services.llm.engines.stepper import Drawn, Job
 
 
 class _Output(Protocol):

@@ -1,7 +1,7 @@
 """An engine around a `Stepper`: something that computes one step of all its sequences, in a thread of its own.
 
-The thread sleeps on its queue while nothing is to be done and is never polled. Ids cross to the event loop once per
-step, for all sequences together; a reader that is slower than the steps gets them in larger chunks.
+The thread sleeps on its queue while nothing is to be done and is never polled. Ids cross to the event loop for all
+sequences together, once per step of a slow model and every few milliseconds of a fast one.
 """
 
 import asyncio
@@ -11,44 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from services.llm.engines.engine import EngineModel
+from services.llm.engines.outbox import Outbox
+from services.llm.engines.stepper import Drawn, Job, Stepper
 from services.llm.sampling import Sampling
 from services.runtime.errors import GenerationFailed, StageUnavailable
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Job:
-    """`ticket` names the sequence."""
-
-    ticket: int
-    prompt: tuple[int, ...]
-    sampling: Sampling
-    stop_ids: frozenset[int]
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """New ids of a sequence; `done` once there will be no more, then also without ids (a cancelled one)."""
-
-    ticket: int
-    ids: list[int]
-    done: bool
-
-
-class Stepper(Protocol):
-    """Every method runs in the engine's thread. An exception from any of them kills the engine."""
-
-    def submit(self, job: Job) -> None: ...
-
-    def cancel(self, ticket: int) -> None:
-        """The next step frees it and reports it done. A ticket that has ended already is ignored."""
-
-    def step(self) -> Iterable[Drawn]:
-        """One token or more for every sequence that has room; called only while a sequence lives."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +105,7 @@ class SteppedEngine:
     def _end(self, cause: Exception | None) -> None:
         if cause is None:
             self.failed.cancel()
-        else:
+        elif not self.failed.done():
             self.failed.set_exception(cause)
             self.failed.exception()  # Seen: no complaint at exit where nobody awaits it.
         for stream in self._streams.values():
@@ -144,10 +115,11 @@ class SteppedEngine:
     def _work(self, stepper: Stepper) -> None:
         """The thread. Whatever is raised in it is the engine's death: reported, never swallowed."""
         live: set[int] = set()
+        outbox = Outbox()
         try:
             while self._read_inbox(stepper, live):
-                if live:
-                    self._post(self._deliver, _step(stepper, live))
+                if live and (drawn := outbox.offer(_step(stepper, live), self._inbox.empty())):
+                    self._post(self._deliver, drawn)
             for ticket in live:
                 stepper.cancel(ticket)
             while live:

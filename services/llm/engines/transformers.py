@@ -17,7 +17,8 @@ from transformers.generation.logits_process import (
 )
 
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
-from services.llm.engines.stepped import Drawn, Job, SteppedEngine
+from services.llm.engines.stepped import SteppedEngine
+from services.llm.engines.stepper import Drawn, Job
 from services.llm.sampling import Sampling
 from services.llm.weights import Weights
 

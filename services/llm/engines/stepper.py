@@ -1,0 +1,38 @@
+"""The seam inside an engine: what computes, without threads or event loops."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.llm.sampling import Sampling
+
+
+@dataclass(frozen=True)
+class Job:
+    """`ticket` names the sequence."""
+
+    ticket: int
+    prompt: tuple[int, ...]
+    sampling: Sampling
+    stop_ids: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """New ids of a sequence; `done` once there will be no more, then also without ids (a cancelled one)."""
+
+    ticket: int
+    ids: list[int]
+    done: bool
+
+
+class Stepper(Protocol):
+    """Every method runs in the engine's thread. An exception from any of them kills the engine."""
+
+    def submit(self, job: Job) -> None: ...
+
+    def cancel(self, ticket: int) -> None:
+        """The next step frees it and reports it done. A ticket that has ended already is ignored."""
+
+    def step(self) -> Iterable[Drawn]:
+        """One token or more for every sequence that has room; called only while a sequence lives."""
