@@ -17,4 +17,4 @@ def readable(line: bytes) -> str:
         return text
     more = [f"{name}={value}" for name, value in record.items() if name not in _HIDDEN and value is not None]
     head = " ".join([f"{record.get('level', ''):<7}", str(record["message"]), *more])
-    return "\n".join(filter(None, (head, record.get("exc_info", "color_message"))))
+    return "\n".join(filter(None, (head, record.get("exc_info"))))

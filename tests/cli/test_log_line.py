@@ -2,7 +2,7 @@ from services.cli.log_line import readable
 
 
 def test_json_becomes_level_message_and_values() -> None:
-    line = b'{"level": "INFO", "message": "serving", "stage": "llm", "request_id": null, "port": 50052}\n'
+    line = b'{"level": "INFO", "message": "serving", "stage": "llm", "color_message": "x", "port": 50052}\n'
     assert readable(line) == "INFO    serving port=50052"
 
 
