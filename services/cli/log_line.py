@@ -3,7 +3,9 @@
 import json
 
 # Known to whoever reads the prefix of the line, or of no use without a collector.
-_HIDDEN = ("level", "message", "logger", "stage", "time", "taskName", "traceparent", "request_id", "exc_info", "color_message")
+_HIDDEN = ("level", "logger", "message", "stage", "time", "taskName", "request_id", "traceparent")
+# Shown below the line, or twice what the line says.
+_BESIDE = ("exc_info", "color_message")
 
 
 def readable(line: bytes) -> str:
@@ -15,6 +17,8 @@ def readable(line: bytes) -> str:
         return text
     if not isinstance(record, dict) or "message" not in record:
         return text
-    more = [f"{name}={value}" for name, value in record.items() if name not in _HIDDEN and value is not None]
+    more = [
+        f"{name}={value}" for name, value in record.items() if name not in (*_HIDDEN, *_BESIDE) and value is not None
+    ]
     head = " ".join([f"{record.get('level', ''):<7}", str(record["message"]), *more])
     return "\n".join(filter(None, (head, record.get("exc_info"))))
