@@ -3,17 +3,14 @@ and cancels the RPC whenever its caller stops reading: breaking out of a bare gR
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import grpc
 
 from services.runtime import request_context
-from services.runtime.errors import StageUnavailable, from_rpc_error
-
-# What grpcio puts in place of the server's status when the call ends within about 0.1 ms of a write.
-_LOST_STATUS = "Internal error from Core"
+from services.runtime.errors import from_rpc_error
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -65,20 +62,12 @@ class _Feeder(Generic[Request, Response]):
     async def _feed(self) -> None:
         try:
             async for request in self._requests:
-                if not await self._accepted(request):
+                if not await _accepted(_send(self._call, request)):
                     return
-            await self._call.done_writing()
+            await _accepted(self._call.done_writing())
         except BaseException:
             self._call.cancel()
             raise
-
-    async def _accepted(self, request: Request) -> bool:
-        """False when the call has ended: its own status says why, and the reader sees it."""
-        try:
-            await self._call.write(request)
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            return False
-        return True
 
     async def responses(self) -> AsyncIterator[Response]:
         try:
@@ -93,6 +82,25 @@ class _Feeder(Generic[Request, Response]):
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._requests.aclose()
+
+
+async def _accepted(operation: Awaitable[None]) -> bool:
+    """False when the call has ended: its own status says why, and the reader sees it."""
+    try:
+        await operation
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.InternalError):
+        return False
+    return True
+
+
+async def _send(call: Any, request: object) -> None:
+    """`call.write(request)`, but for one thing: when the server has just ended the call, grpcio puts "Internal
+    error from Core" in place of the status that is about to come (grpc/aio/_call.py, _StreamRequestMixin._write).
+    """
+    await call.wait_for_connection()
+    if call.done():
+        raise asyncio.InvalidStateError
+    await call._cython_call.send_serialized_message(call._request_serializer(request))
 
 
 class _Options(NamedTuple):
@@ -110,6 +118,4 @@ def _our_errors() -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as exc:
-        if exc.details() == _LOST_STATUS:
-            raise StageUnavailable("The stage ended the call while it was being fed.") from exc
         raise from_rpc_error(exc) from exc

@@ -40,7 +40,7 @@ async def test_duplex_raises_the_error_of_the_stage_and_closes_its_requests(stag
         try:
             while True:
                 yield detokenizer_pb2.DetokenizeRequest()
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
         finally:
             closed.set()
 
