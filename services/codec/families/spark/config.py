@@ -6,6 +6,7 @@ Errors are `CheckpointError`s that name the file and the key.
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -116,6 +117,25 @@ class BiCodecConfig(_Section):
     quantizer: QuantizerConfig
     speaker_encoder: SpeakerConfig
     prenet: PrenetConfig
+
+    @model_validator(mode="after")
+    def _joints(self) -> BiCodecConfig:
+        for left, right in (
+            ("encoder.out_channels", "quantizer.input_dim"),
+            ("quantizer.input_dim", "prenet.input_channels"),
+            ("prenet.out_channels", "decoder.input_channel"),
+            ("speaker_encoder.out_dim", "prenet.out_channels"),
+            ("mel_params.num_mels", "speaker_encoder.input_dim"),
+        ):
+            found, expected = (attrgetter(key)(self) for key in (left, right))
+            if found != expected:
+                raise ValueError(f"{left} {found} differs from {right} {expected}")
+        if self.prenet.condition_dim not in (None, self.speaker_encoder.out_dim):
+            raise ValueError(
+                f"prenet.condition_dim {self.prenet.condition_dim} differs from "
+                f"speaker_encoder.out_dim {self.speaker_encoder.out_dim}"
+            )
+        return self
 
 
 class _BiCodecFile(_Section):

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from services.codec.families.spark.layers.frames import Crop, Frames, Window
+from services.codec.families.spark.layers.frames import Frames
+from services.codec.families.spark.layers.windows import Crop, Window
+
+
+@dataclass(slots=True)
+class Tally:
+    """Output columns that a layer has computed so far, the padding of ragged batches included."""
+
+    columns: int = 0
 
 
 class Conv1d(nn.Module):
     """A 'same' convolution, odd kernel, stride 1: C_in -> C_out channels, as many frames out as in.
 
-    `rate` is the number of columns per token at this depth; `columns` counts the output columns computed so far
-    (padding of a ragged batch included).
+    `rate`: output columns per token at this depth of the model.
     """
 
     def __init__(
@@ -26,7 +36,7 @@ class Conv1d(nn.Module):
         self.dilation, self.groups, self.rate = dilation, groups, rate
         self.padding = (kernel - 1) * dilation // 2
         self.window = Window(inputs, span=2 * self.padding, lead=self.padding, tail=self.padding)
-        self.columns = 0
+        self.tally = Tally()
 
     def forward(self, frames: Frames) -> Frames:
         joined: Frames = self.window(frames)
@@ -37,7 +47,7 @@ class Conv1d(nn.Module):
         if not x.shape[2]:
             return x.new_zeros(x.shape[0], self.weight.shape[0], 0)
         y = F.conv1d(x, self.weight, self.bias, dilation=self.dilation, groups=self.groups)
-        self.columns += y.shape[0] * y.shape[2]
+        self.tally.columns += y.shape[0] * y.shape[2]
         return y
 
 
@@ -62,12 +72,12 @@ class ConvTranspose1d(nn.Module):
         # Of the untrimmed result: from the first new input's first column on, as far as no later input reaches.
         self._trim = overlap * stride
         self._extra = (overlap + 1) * stride - kernel
-        self.columns = 0
+        self.tally = Tally()
 
     def forward(self, frames: Frames) -> Frames:
         joined: Frames = self.window(frames)
-        lengths = [self.stride * length for length in joined.lengths]
-        cropped: Frames = self.crop(Frames(self.convolve(joined.x), lengths, joined.feed))
+        lengths, guessed = ([self.stride * columns for columns in row] for row in (joined.lengths, joined.guessed))
+        cropped: Frames = self.crop(Frames(self.convolve(joined.x), lengths, guessed, joined.feed))
         return cropped
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -75,5 +85,27 @@ class ConvTranspose1d(nn.Module):
         if not x.shape[2]:
             return x.new_zeros(x.shape[0], self.weight.shape[1], 0)
         y = F.conv_transpose1d(x, self.weight, self.bias, self.stride, self._trim, self._extra)
-        self.columns += y.shape[0] * y.shape[2]
+        self.tally.columns += y.shape[0] * y.shape[2]
         return y
+
+
+def convolutions(module: nn.Module) -> list[Conv1d | ConvTranspose1d]:
+    return [layer for layer in module.modules() if isinstance(layer, Conv1d | ConvTranspose1d)]
+
+
+def reach(module: nn.Module) -> Fraction:
+    """Tokens that a chain of convolutions looks to either side."""
+    return sum((Fraction(layer.padding, layer.rate) for layer in convolutions(module)), Fraction(0))
+
+
+def computed(module: nn.Module) -> Fraction:
+    """Tokens' worth of columns that the convolutions of a module have computed so far, each weighted by its cost."""
+    costs = [(layer, layer.weight.numel() // getattr(layer, "stride", 1)) for layer in convolutions(module)]
+    return Fraction(
+        sum(cost * layer.tally.columns for layer, cost in costs), sum(cost * layer.rate for layer, cost in costs)
+    )
+
+
+def reset_computed(module: nn.Module) -> None:
+    for layer in convolutions(module):
+        layer.tally.columns = 0

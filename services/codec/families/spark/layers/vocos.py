@@ -105,12 +105,17 @@ class VocosBackbone(nn.Module):
         self.final_layer_norm = LayerNorm(channels)
 
     def modulate(self, condition: Tensor) -> Tensor:
-        """Condition [B, D] -> the scales and shifts of every norm [B, 1 + layers, 2, C]."""
+        """Condition [B, D] -> the scales and shifts of every norm [B, 1 + layers, 2, C]; [B, 0] if unconditioned."""
         norms = [self.norm, *(block.norm for block in self.convnext)]
-        return torch.stack([norm.modulation(condition) for norm in norms if isinstance(norm, AdaLayerNorm)], 1)
+        steps = [norm.modulation(condition) for norm in norms if isinstance(norm, AdaLayerNorm)]
+        return torch.stack(steps, 1) if steps else condition[:, :0]
 
     def forward(self, frames: Frames, modulation: Tensor | None = None) -> Frames:
-        steps = [None] * (1 + len(self.convnext)) if modulation is None else modulation.unbind(1)
+        steps = (
+            modulation.unbind(1)
+            if modulation is not None and modulation.shape[1]
+            else [None] * (1 + len(self.convnext))
+        )
         frames = self.embed(frames)
         frames = frames.to(self.norm(frames.x.transpose(1, 2), steps[0]).transpose(1, 2))
         for block, step in zip(self.convnext, steps[1:], strict=True):
