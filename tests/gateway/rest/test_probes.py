@@ -2,6 +2,8 @@
 
 import pytest
 
+from services.gateway.audio.encoders import ENCODERS
+
 
 async def test_a_living_process_is_alive_even_if_not_ready(client, gateway):
     gateway.drain()
@@ -36,10 +38,14 @@ async def test_the_root_leads_to_the_documentation(client):
 
 async def test_the_schema_tells_media_types_errors_and_the_key(client):
     schema = (await client.get("/openapi.json")).json()
+    speech_body = schema["components"]["schemas"]["SpeechBody"]
     speech = schema["paths"]["/v1/audio/speech"]["post"]
     assert set(speech["responses"]) == {"200", "4XX", "5XX"}
-    assert set(speech["responses"]["200"]["content"]) == {"audio/*", "text/event-stream"}
+    media_types = {encoder.media_type for encoder in ENCODERS.values()}
+    assert set(speech["responses"]["200"]["content"]) == {*media_types, "text/event-stream"}
+    formats = speech_body["properties"]["response_format"]["anyOf"][0]["enum"]
+    assert set(formats) == ENCODERS.keys()
     assert speech["security"]
-    assert schema["components"]["schemas"]["SpeechBody"]["examples"]
+    assert speech_body["examples"]
     voices = schema["paths"]["/v1/audio/voices"]["post"]
     assert list(voices["requestBody"]["content"]) == ["multipart/form-data"]

@@ -51,6 +51,11 @@ def test_native_is_the_rate_of_the_model():
     assert to_speech(SpeechBody(input="Hi.", sample_rate="native")).output.sample_rate is None
 
 
+def test_whoever_does_not_stream_gets_a_whole_file():
+    assert to_speech(SpeechBody(input="Hi.", stream=False)).output.whole
+    assert not to_speech(SpeechBody(input="Hi.", stream=True)).output.whole
+
+
 @pytest.mark.parametrize("encoding", FORMATS)
 async def test_every_format_is_streamed_under_its_media_type(client, encoding):
     reply = await client.post("/v1/audio/speech", json={"input": "Hi.", "response_format": encoding})

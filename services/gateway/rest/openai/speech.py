@@ -1,11 +1,12 @@
 """POST /v1/audio/speech: a text, spoken."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from services.gateway.audio.encoders import ENCODERS
 from services.gateway.reply import Reply
 from services.gateway.rest.fields import renamed
 from services.gateway.rest.gateway import TheGateway
@@ -21,7 +22,9 @@ router = APIRouter(tags=["OpenAI"])
 # Every client takes `pcm` for this rate, and none asks.
 SAMPLE_RATE = 24_000
 _MAX_UINT32 = 2**32 - 1
-_FIELDS = {"text": "input"} | {f"sampling.{name}": name for name in Sampling.__dataclass_fields__}
+_FIELDS = {"text": "input", "encoding": "response_format"} | {
+    f"sampling.{name}": name for name in Sampling.__dataclass_fields__
+}
 
 
 class VoiceId(BaseModel):
@@ -55,8 +58,12 @@ class SpeechBody(BaseModel):
     stream_format: Literal["audio", "sse"] | None = Field(
         None, description="audio (default): the bytes as they come; sse: events with pieces of them in base64."
     )
-    sample_rate: Annotated[int, Field(gt=0, le=_MAX_UINT32)] | Literal["native"] | None = Field(
+    sample_rate: int | Literal["native"] | None = Field(
         None, description=f'Hz; absent: {SAMPLE_RATE}. "native": as the model makes it, without resampling.'
+    )
+    stream: bool | None = Field(
+        None,
+        description="false: nothing is sent before all is made, so that the header of wav and flac has the length.",
     )
     seed: int | None = Field(None, description="0 to 2^63 - 1; the same seed gives the same speech.")
     temperature: float | None = Field(None, description="0 to 2; 0 is greedy. Absent: the model's default.")
@@ -87,7 +94,8 @@ def _sampling(body: SpeechBody) -> Sampling:
 
 def _output(body: SpeechBody) -> Output:
     sample_rate = None if body.sample_rate == "native" else body.sample_rate or SAMPLE_RATE
-    return Output(body.response_format or "mp3", sample_rate, 1.0 if body.speed is None else body.speed)
+    speed = 1.0 if body.speed is None else body.speed
+    return Output(body.response_format or "mp3", sample_rate, speed, whole=body.stream is False)
 
 
 def _as_audio(reply: Reply) -> Response:
@@ -110,7 +118,10 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
     responses={
         200: {
             "description": "One continuous audio stream, or its pieces as events.",
-            "content": {"audio/*": _BINARY, sse.MEDIA_TYPE: {"schema": {"type": "string"}}},
+            "content": {
+                **{encoder.media_type: _BINARY for encoder in ENCODERS.values()},
+                sse.MEDIA_TYPE: {"schema": {"type": "string"}},
+            },
         }
     },
 )
