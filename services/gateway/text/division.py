@@ -1,0 +1,98 @@
+"""Divides one sentence that is too long for a segment."""
+
+# ruff: noqa: RUF001 - the full-width stops are meant.
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import accumulate
+
+# Han and kana have no spaces: a cut may fall between any two, but not before a stop or after an opening bracket.
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_STOPS = "。！？；：，、」』）】》〉"
+_OPENERS = "（「『【《〈"
+_PLACES = re.compile(
+    rf"(?<=\s)(?=\S)|(?<=—)(?=\w)|(?<=[{_CJK}{_STOPS}])(?=[\w{_OPENERS}])|(?<=[\w,;:.!?)”’…])(?=[{_CJK}{_OPENERS}])"
+)
+_CLAUSE_END = re.compile(r"(?:[,;:)\]–—，；：、）」』》…]|\.\.)[\"'”’]*\s*$|\n$")
+_ABBREVIATION_END = re.compile(r"\.\s*$")
+# What a cut costs. A segment that is shorter than the limit costs at most 1, so clauses come before length, words last.
+_AFTER_CLAUSE, _AFTER_WORD, _AFTER_ABBREVIATION = 4.0, 16.0, 32.0
+# How much is divided in one step, in limits: the time to the first part stays short.
+_WINDOW = 4
+# The longest accent, vowel sign or emoji sequence that is kept together when a word has to be cut.
+_CLUSTER = 8
+_JOINER = "\u200d"
+
+
+def divided(sentence: str, limit: int) -> Iterator[str]:
+    """Parts of at most `limit` characters, white space at their ends not counted; joined they are the sentence.
+
+    Of all divisions the cheapest: cuts after clauses before cuts after words, as few as do, and parts of like length.
+    A word up to twice the limit stays whole (a URL); what is longer is no word.
+    """
+    window: list[str] = []
+    size = 0
+    for word in (part for whole in _PLACES.split(sentence) for part in _chopped(whole, limit)):
+        window.append(word)
+        size += len(word)
+        if size > _WINDOW * limit:
+            *parts, window = _cheapest(window, limit)
+            size = sum(map(len, window))
+            yield from map("".join, parts)
+    yield from map("".join, _cheapest(window, limit))
+
+
+def _cheapest(words: list[str], limit: int) -> list[list[str]]:
+    """Dynamic programming: best[n] is the least cost of the first n words, and where their last part starts."""
+    ends = [0, *accumulate(map(len, words))]
+    best = [(0.0, 0)]
+    for end, word in enumerate(words, start=1):
+        cost = _cost_of_cut(word)
+        options = (
+            (best[start][0] + cost + (1 - length / limit) ** 2, start)
+            for start, length in _fitting(ends, end, word, limit)
+        )
+        best.append(min(options))
+    return _parts(words, [start for _, start in best])
+
+
+def _fitting(ends: list[int], end: int, last: str, limit: int) -> Iterator[tuple[int, int]]:
+    """(start, visible length) of every part up to word `end` that fits, and of that word alone."""
+    visible_end = ends[end] - len(last) + len(last.rstrip())
+    for start in range(end - 1, -1, -1):
+        length = visible_end - ends[start]
+        if length > limit and start < end - 1:
+            return
+        yield start, length
+
+
+def _parts(words: list[str], starts: list[int]) -> list[list[str]]:
+    """starts[n]: where the part that ends with word n starts."""
+    parts, end = [], len(words)
+    while end > 0:
+        parts.append(words[starts[end] : end])
+        end = starts[end]
+    return parts[::-1]
+
+
+def _cost_of_cut(word: str) -> float:
+    if _CLAUSE_END.search(word):
+        return _AFTER_CLAUSE
+    return _AFTER_ABBREVIATION if _ABBREVIATION_END.search(word) else _AFTER_WORD
+
+
+def _chopped(word: str, limit: int) -> Iterator[str]:
+    """`word` itself if it is at most twice as long as the limit, else in parts that split no accent off its letter."""
+    start = 0
+    while len(word.rstrip()) > 2 * limit and len(word) - start > limit:
+        latest = start + limit
+        ends = range(latest, max(start, latest - _CLUSTER), -1)
+        end = next((end for end in ends if not _clings(word[end], word[end - 1])), latest)
+        yield word[start:end]
+        start = end
+    yield word[start:]
+
+
+def _clings(character: str, previous: str) -> bool:
+    return _JOINER in (character, previous) or unicodedata.category(character).startswith("M")

@@ -1,0 +1,92 @@
+"""Cuts a text into segments that the model can speak in one go, where a speaker would pause.
+
+Sentence ends are sentencex's affair: it knows abbreviations, initials, decimals, URLs, quotes, ellipses and the stops
+of other scripts. Its English rules serve every language here, since a request names none.
+"""
+
+import re
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+import sentencex
+
+from services.gateway.speech import Flush, Piece
+from services.gateway.text.division import divided
+from services.gateway.text.normalise import normalise
+
+# How much text is looked at in one step, in limits: sentencex takes quadratic time for some texts.
+_WINDOW = 20
+# What belongs to the sentence behind it, though a stop may follow: a bullet, "1.", "b)", "iv.", a lone quote.
+_LABEL = re.compile(r"\W*(?:\d{1,3}|[a-zA-Z]|[ivx]+)?\W*")
+_OTHER_SPACE = re.compile(r"[^\S\n]")
+
+
+def segments(text: str, limit: int) -> Iterator[str]:
+    """Sentences, as many to a segment as fit into `limit` characters, and never of two paragraphs.
+
+    A sentence over the limit is divided between clauses, else between words; only a word may stay longer. White space
+    aside, the segments joined are the normalised text. None for a text of nothing visible. Works as it is read.
+    """
+    for paragraph in normalise(text).split("\n\n"):
+        held = ""
+        for sentence in _sentences(paragraph, limit):
+            if held and len((held + sentence).strip()) > limit:
+                yield from _fitted(held, limit)
+                held = ""
+            held += sentence
+        yield from _fitted(held, limit)
+
+
+async def sentences(pieces: AsyncGenerator[Piece, None], limit: int) -> AsyncGenerator[str, None]:
+    """The same for a text that is still being written; owns `pieces`.
+
+    A sentence is given once the next has begun, at a `Flush` or at the end; one that outgrows two segments, in parts.
+    """
+    written = ""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            spoken, written = (written, "") if isinstance(piece, Flush) else _complete(written + piece, limit)
+            for segment in segments(spoken, limit):
+                yield segment
+    for segment in segments(written, limit):
+        yield segment
+
+
+def _complete(written: str, limit: int) -> tuple[str, str]:
+    """-> what can be spoken, what may still grow."""
+    # sentencex 1.0 panics on other spaces than ASCII's between an initial and its point.
+    written = _OTHER_SPACE.sub(" ", written)
+    *_, last = ["", *_sentences(written, limit)]
+    if len(last) > 2 * limit:
+        *_, last = divided(last, limit)
+    return written[: len(written) - len(last)], last
+
+
+def _sentences(text: str, limit: int) -> Iterator[str]:
+    """Joined they are `text`: each keeps the white space behind it. Labels go with what they label."""
+    label = ""
+    for sentence in _raw_sentences(text, _WINDOW * limit):
+        label += sentence
+        if not _LABEL.fullmatch(label):
+            yield label
+            label = ""
+    if label:
+        yield label
+
+
+def _raw_sentences(text: str, window: int) -> Iterator[str]:
+    start = 0
+    while start < len(text):
+        seen = text[start : start + window]
+        found = sentencex.segment("en", seen)
+        if start + window < len(text):
+            found = found[:-1] or [seen[: seen.rfind(" ") + 1] or seen]
+        yield from found
+        start += sum(map(len, found))
+
+
+def _fitted(text: str, limit: int) -> Iterator[str]:
+    text = text.strip()
+    for part in [text] if len(text) <= limit else divided(text, limit):
+        if part:
+            yield " ".join(part.split())
