@@ -78,8 +78,10 @@ class VllmEngine:
     async def close(self) -> None:
         if not self.failed.done():
             self.failed.cancel()
-        await asyncio.to_thread(self._llm.shutdown)
+        await self._llm.abort(list(self._started))
+        self._llm.output_handler.cancel()
         await asyncio.wait([self._llm.output_handler])
+        await asyncio.to_thread(self._llm.shutdown)
         del self._llm  # Its __del__ fails once the interpreter is ending.
 
     async def _warm_up(self) -> None:

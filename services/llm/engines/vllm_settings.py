@@ -1,7 +1,7 @@
 """How vllm is set up for a model of ours. It imports no vllm."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from services.llm.checkpoint import LlmConfig
 from services.llm.engines.engine import EngineModel, EngineOptions
@@ -22,7 +22,7 @@ class EngineSettings(TypedDict):
     """Those of vllm's `AsyncEngineArgs` that we set."""
 
     model: str
-    hf_overrides: Mapping[str, object]
+    hf_overrides: Mapping[str, Any]
     dtype: str
     max_model_len: int
     max_num_seqs: int
