@@ -69,7 +69,7 @@ class Stage:
         self.name = name
         self.channel = open_channel(target)
         self.model: StageModel | None = None
-        self.problem = "it has not been asked yet"
+        self.problem = f"the {name} stage has not answered yet"
         self._target = target
         self._stub = model_pb2_grpc.ModelServiceStub(self.channel)
 

@@ -56,7 +56,13 @@ def model(**changes: object) -> model_pb2.Model:
             model_pb2.CAPABILITY_DESIGN,
         ],
         "built_in_voices": [
-            model_pb2.BuiltInVoice(id=name, display_name=name.title(), design=model_pb2.DesignedVoice(gender=gender))
+            model_pb2.BuiltInVoice(
+                id=name,
+                display_name=name.title(),
+                design=model_pb2.DesignedVoice(
+                    gender=gender, pitch=model_pb2.LEVEL_MODERATE, speed=model_pb2.LEVEL_MODERATE
+                ),
+            )
             for name, gender in (("female", model_pb2.GENDER_FEMALE), ("male", model_pb2.GENDER_MALE))
         ],
         "default_voice": "female",

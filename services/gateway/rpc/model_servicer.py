@@ -29,7 +29,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
             global_token_count=model.detokenizer.global_token_count,
             global_codebook_size=model.detokenizer.global_codebook_size,
             receptive_field_frames=model.detokenizer.receptive_field_frames,
-            capabilities=[capability.value for capability in model.llm.capabilities],
+            capabilities=sorted(capability.value for capability in model.llm.capabilities),
             built_in_voices=built_in,
             default_voice=model.llm.default_voice,
             max_segment_characters=model.llm.max_segment_characters,

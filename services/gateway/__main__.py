@@ -1,0 +1,25 @@
+"""`python -m services.gateway --tokenizer HOST:PORT --llm HOST:PORT --detokenizer HOST:PORT`: the public server."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from services.gateway.process import GatewayProcess
+from services.gateway.settings import GatewaySettings
+from services.runtime.logs import configure_logs
+from services.runtime.server import run_until_stopped
+from services.runtime.settings import load_settings
+
+
+async def serve(settings: GatewaySettings) -> int:
+    return await run_until_stopped(GatewayProcess(settings))
+
+
+def main(arguments: Sequence[str]) -> int:
+    settings = load_settings(GatewaySettings, arguments, "python -m services.gateway")
+    configure_logs("gateway", settings.log_level)
+    return asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""The gateway's process: the gateway, its gRPC server and its HTTP server, started and drained as one."""
+
+import asyncio
+
+from prometheus_client import CollectorRegistry
+
+from services.gateway.http_server import Address, HttpServer
+from services.gateway.rest.app import create_app
+from services.gateway.rest.options import RestOptions
+from services.gateway.rpc.model_servicer import ModelServicer
+from services.gateway.rpc.speech_servicer import SpeechServicer
+from services.gateway.settings import GatewaySettings
+from services.gateway.staged import Limits, StagedGateway
+from services.gateway.stages import Stages, Targets
+from services.gateway.voices.store import VoiceStore
+from services.runtime.server import Service, StageServer
+from voxline.v1 import model_pb2_grpc, text_to_speech_pb2_grpc
+
+
+class GatewayProcess:
+    """What `run_until_stopped` runs."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        registry = CollectorRegistry()
+        stages = Stages(Targets(settings.tokenizer, settings.llm, settings.detokenizer), settings.look_ahead)
+        limits = Limits(settings.max_requests, settings.pause_seconds)
+        self.gateway = StagedGateway(stages, VoiceStore(settings.database_url), limits, registry)
+        self.grpc = StageServer(_services(self.gateway, stages), settings, registry)
+        app = create_app(self.gateway, registry, _rest_options(settings))
+        self.http = HttpServer(app, Address(settings.host, settings.http_port))
+
+    async def start(self) -> None:
+        """Raises OSError or RuntimeError when a port is taken, and the database's errors."""
+        await self.gateway.start()
+        await self.grpc.start()
+        await self.http.start()
+
+    async def set_serving(self, serving: bool) -> None:
+        await self.grpc.set_serving(serving)
+
+    async def drain(self) -> None:
+        """Turns new callers away on both sides, lets running requests end, then stops."""
+        self.gateway.drain()
+        await self.grpc.set_serving(False)
+        await asyncio.sleep(self._settings.drain_seconds)
+        await self.stop(self._settings.grace_seconds)
+
+    async def stop(self, grace: float | None = None) -> None:
+        await asyncio.gather(self.grpc.stop(grace), self.http.stop(grace or 0.0))
+        await self.gateway.stop()
+
+
+def _services(gateway: StagedGateway, stages: Stages) -> tuple[Service, Service]:
+    speech, model = SpeechServicer(gateway), ModelServicer(stages)
+    add_speech = text_to_speech_pb2_grpc.add_TextToSpeechServiceServicer_to_server
+    add_model = model_pb2_grpc.add_ModelServiceServicer_to_server
+    return (
+        Service("voxline.v1.TextToSpeechService", lambda server: add_speech(speech, server)),
+        Service("voxline.v1.ModelService", lambda server: add_model(model, server)),
+    )
+
+
+def _rest_options(settings: GatewaySettings) -> RestOptions:
+    origins = tuple(origin.strip() for origin in settings.cors_origins.split(",") if origin.strip())
+    return RestOptions(settings.api_key, origins, settings.max_body_bytes)

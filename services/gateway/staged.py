@@ -1,0 +1,114 @@
+"""The gateway itself: requests in, replies out, over the three stages."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from services.gateway.admission import Admission
+from services.gateway.clients.model import Capability
+from services.gateway.gateway import ServedModel
+from services.gateway.generation import Generation
+from services.gateway.metrics import GatewayMetrics
+from services.gateway.playback import measured
+from services.gateway.reply import Encoding, Reply, Usage
+from services.gateway.speech import Dictation, NamedVoice, Output, Piece, SpeechRequest, Style
+from services.gateway.stages import Stages
+from services.gateway.synthesis import Synthesis
+from services.gateway.voices.catalogue import VoiceCatalogue
+from services.gateway.voices.resolver import VoiceResolver
+from services.gateway.voices.store import VoiceStore
+from services.runtime.audio import Audio
+from services.runtime.errors import ModelNotFound, StageUnavailable, VoxlineError
+from services.runtime.streams import peek
+
+logger = logging.getLogger(__name__)
+
+# Other systems' names for whatever is served here.
+MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`requests`: spoken at once; `pause_seconds`: silence between segments."""
+
+    requests: int = 64
+    pause_seconds: float = 0.1
+
+
+class StagedGateway:
+    """A `Gateway`; owns `stages` and `store`."""
+
+    def __init__(self, stages: Stages, store: VoiceStore, limits: Limits, registry: CollectorRegistry) -> None:
+        self._stages = stages
+        self._store = store
+        self._metrics = GatewayMetrics(registry)
+        self._admission = Admission(limits.requests)
+        self._resolver = VoiceResolver(stages, store)
+        generation = Generation(stages, self._metrics)
+        self._synthesis = Synthesis(stages, self._resolver, generation, limits.pause_seconds)
+        self._draining = False
+        self.voices = VoiceCatalogue(stages, store)
+
+    async def start(self) -> None:
+        await self._store.start()
+        self._stages.start()
+        self._first_cast = asyncio.create_task(self._cast_default_voice())
+
+    async def stop(self) -> None:
+        self._first_cast.cancel()
+        await asyncio.gather(self._first_cast, return_exceptions=True)
+        await self._stages.stop()
+        await self._store.stop()
+
+    def drain(self) -> None:
+        self._draining = True
+
+    def ready(self) -> tuple[str, ...]:
+        draining = ("The gateway is shutting down.",) if self._draining else ()
+        return (*draining, *self._stages.reasons())
+
+    def models(self) -> tuple[ServedModel, ...]:
+        aliases = tuple(ServedModel(name, alias=True) for name in MODEL_ALIASES)
+        try:
+            return (ServedModel(self._stages.model().id), *aliases)
+        except StageUnavailable:
+            return aliases
+
+    async def speak(self, request: SpeechRequest) -> Reply:
+        usage = Usage()
+        return await self._reply(request.model, request.output, usage, self._synthesis.speak(request, usage))
+
+    async def dictate(self, dictation: Dictation, pieces: AsyncGenerator[Piece, None]) -> Reply:
+        usage = Usage()
+        audio = self._synthesis.dictate(dictation, pieces, usage)
+        return await self._reply(dictation.model, dictation.output, usage, audio)
+
+    async def _reply(self, model: str, output: Output, usage: Usage, audio: AsyncGenerator[Audio, None]) -> Reply:
+        with self._metrics.refused():
+            served = self._stages.model()
+            if model not in ("", served.id, *MODEL_ALIASES):
+                raise ModelNotFound(f"There is no model '{model}'; '{served.id}' is served.", field="model")
+            encoding = Encoding(output, served.sample_rate)
+        chunks = await peek(self._chunks(encoding, audio, usage))
+        return Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, usage)
+
+    async def _chunks(
+        self, encoding: Encoding, audio: AsyncGenerator[Audio, None], usage: Usage
+    ) -> AsyncGenerator[bytes, None]:
+        with self._metrics.ended(), self._admission.admitted():
+            async with aclosing(encoding.chunks(measured(audio, self._metrics), usage)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _cast_default_voice(self) -> None:
+        """So that the first request does not wait for it."""
+        await self._stages.until(lambda: not self._stages.reasons())
+        if Capability.DESIGN in self._stages.model().llm.capabilities:
+            try:
+                await self._resolver.resolve(NamedVoice(""), Style())
+            except VoxlineError as exc:
+                logger.warning("the default voice was not cast ahead: %s", exc.message)

@@ -1,0 +1,209 @@
+"""The gateway as surfaces see it: replies, refusals, models, readiness, metrics."""
+
+import asyncio
+from contextlib import aclosing
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.gateway.speech import Dictation, Flush, NamedVoice, Output, SpeechRequest, Turn
+from services.gateway.staged import MODEL_ALIASES, Limits, StagedGateway
+from services.gateway.stages import Stages, Targets
+from services.gateway.voices.store import VoiceStore
+from services.runtime.errors import (
+    GenerationFailed,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    StageUnavailable,
+    VoiceNotFound,
+)
+
+from .conftest import PATIENCE, spoken
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def gateway(doubles, tmp_path, registry):
+    gateway = StagedGateway(
+        Stages(doubles.targets, None), VoiceStore(f"sqlite:///{tmp_path}/voices.db"), Limits(2, 0.0), registry
+    )
+    await gateway.start()
+    async with asyncio.timeout(PATIENCE):
+        while gateway.ready():
+            await asyncio.sleep(0)
+    yield gateway
+    await gateway.stop()
+
+
+def request(text="Hello there.", voice="", **changes) -> SpeechRequest:
+    return SpeechRequest((Turn(text, NamedVoice(voice)),), **changes)
+
+
+def text_of(pcm: bytes) -> str:
+    return spoken((np.frombuffer(pcm, "<i2") / 32767).astype(np.float32))
+
+
+def outcomes(registry, outcome) -> float:
+    return registry.get_sample_value("voxline_gateway_requests_total", {"outcome": outcome}) or 0.0
+
+
+async def test_reply_says_what_it_is_and_what_it_took(gateway, registry):
+    reply = await gateway.speak(request())
+    assert (reply.encoding, reply.media_type, reply.sample_rate) == ("pcm", "audio/pcm", 16000)
+    assert text_of(await reply.whole()) == "Hello there."
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (10, 12)
+    assert reply.usage.audio_seconds == pytest.approx(12 * 0.02)
+    assert outcomes(registry, "ok") == 1
+
+
+async def test_first_bytes_are_made_before_the_reply_is_given(gateway, doubles):
+    reply = await gateway.speak(request())
+    await doubles.stop("llm")
+    await doubles.stop("detokenizer")
+    async with aclosing(reply.chunks) as chunks:
+        assert await anext(chunks)
+
+
+@pytest.mark.parametrize("stage", ["llm", "detokenizer"])
+async def test_error_before_the_first_byte_is_raised_in_place_of_a_reply(gateway, doubles, registry, stage):
+    async def refuse(place: int) -> None:
+        raise GenerationFailed("It broke.")
+
+    getattr(doubles, stage).before = refuse
+    with pytest.raises(GenerationFailed, match=r"It broke\."):
+        await gateway.speak(request(voice="male"))
+    assert outcomes(registry, "generation_failed") == 1
+
+
+@pytest.mark.parametrize(("stage", "place"), [("llm", 10), ("detokenizer", 2)])
+async def test_error_after_the_first_byte_breaks_the_chunks_off(gateway, doubles, registry, stage, place):
+    async def refuse_late(now: int) -> None:
+        if now == place:
+            await heard_some.wait()
+            raise GenerationFailed("It broke.")
+
+    heard_some = asyncio.Event()
+    getattr(doubles, stage).before = refuse_late
+    doubles.llm.draws = lambda request: list(range(1, 40))
+    reply = await gateway.speak(request())
+    heard_some.set()
+    with pytest.raises(GenerationFailed, match=r"It broke\."):
+        await reply.whole()
+    assert outcomes(registry, "generation_failed") == 1
+    assert registry.get_sample_value("voxline_gateway_active_streams") == 0
+
+
+async def test_unknown_voice_model_and_format_are_refused_as_themselves(gateway, registry):
+    with pytest.raises(VoiceNotFound, match="'nobody'"):
+        await gateway.speak(request(voice="nobody"))
+    with pytest.raises(ModelNotFound, match=r"'gpt-9'.*'double' is served"):
+        await gateway.speak(request(model="gpt-9"))
+    with pytest.raises(InvalidRequest, match="'midi'"):
+        await gateway.speak(request(output=Output("midi")))
+    assert [outcomes(registry, code) for code in ("voice_not_found", "model_not_found", "invalid_value")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("model", ["", "double", *MODEL_ALIASES])
+async def test_served_model_and_its_aliases_are_accepted(gateway, model):
+    await (await gateway.speak(request(model=model))).whole()
+
+
+async def test_models_are_the_served_one_and_its_aliases(gateway):
+    assert [(model.id, model.alias) for model in gateway.models()] == [
+        ("double", False),
+        *((alias, True) for alias in MODEL_ALIASES),
+    ]
+
+
+async def test_one_request_too_many_is_told_to_come_again(gateway, registry):
+    first, second = [await gateway.speak(request()) for _ in range(2)]
+    with pytest.raises(Overloaded) as raised:
+        await gateway.speak(request())
+    assert raised.value.retry_after == 1.0
+    await first.chunks.aclose()
+    await (await gateway.speak(request())).whole()
+    await second.whole()
+    assert [outcomes(registry, outcome) for outcome in ("ok", "overloaded", "cancelled")] == [2, 1, 1]
+
+
+async def test_reply_that_nobody_reads_frees_its_stages_when_it_is_closed(gateway, doubles):
+    async def hold(place: int) -> None:
+        if place == 5:
+            await asyncio.Event().wait()
+
+    doubles.llm.before = hold
+    reply = await gateway.speak(request(voice="male"))
+    await reply.chunks.aclose()
+    await doubles.llm.live.until(0)
+    await doubles.detokenizer.live.until(0)
+
+
+async def test_listener_who_leaves_before_the_first_byte_frees_the_stages(gateway, doubles, registry):
+    doubles.llm.before = lambda place: asyncio.Event().wait()
+    asking = asyncio.create_task(gateway.speak(request(voice="male")))
+    await doubles.llm.live.until(1)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await doubles.llm.live.until(0)
+    assert outcomes(registry, "cancelled") == 1
+
+
+async def test_default_voice_is_cast_before_the_first_request(gateway, doubles):
+    async with asyncio.timeout(PATIENCE):
+        while doubles.llm.made_up < 1:
+            await asyncio.sleep(0)
+    await doubles.llm.live.until(0)
+    await (await gateway.speak(request())).whole()
+    assert doubles.llm.made_up == 1
+
+
+async def test_dictation_is_spoken_in_the_asked_format(gateway):
+    async def pieces():
+        yield "Hel"
+        yield "lo."
+        yield Flush()
+        yield " Bye."
+
+    reply = await gateway.dictate(Dictation(NamedVoice(""), output=Output("pcm")), pieces())
+    assert text_of(await reply.whole()) == "Hello.Bye."
+
+
+async def test_dictation_without_words_is_a_short_silence(gateway):
+    async def pieces():
+        yield "  "
+
+    reply = await gateway.dictate(Dictation(NamedVoice("")), pieces())
+    assert len(await reply.whole()) == 0.2 * 16000 * 2
+
+
+async def test_created_voice_speaks(gateway, doubles):
+    voice = await gateway.voices.create("", "Ann", b"audio", "")
+    await (await gateway.speak(request(voice=voice.id))).whole()
+    assert doubles.llm.spoken[-1].clone.speaker.global_tokens == [5, *b"aud"]
+
+
+async def test_drain_makes_it_unready_and_lets_replies_end(gateway):
+    reply = await gateway.speak(request())
+    gateway.drain()
+    assert gateway.ready() == ("The gateway is shutting down.",)
+    assert text_of(await reply.whole()) == "Hello there."
+
+
+async def test_without_stages_everything_says_why(tmp_path):
+    nowhere = Targets("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1")
+    store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
+    gateway = StagedGateway(Stages(nowhere, None), store, Limits(), CollectorRegistry())
+    await gateway.start()
+    assert gateway.ready()
+    assert [model.id for model in gateway.models()] == list(MODEL_ALIASES)
+    for call in (gateway.speak(request()), gateway.voices.list(), gateway.voices.get("ann")):
+        with pytest.raises(StageUnavailable, match="not known yet"):
+            await call
+    await gateway.stop()
