@@ -6,7 +6,7 @@ _RATES = frozenset({8000, 12000, 16000, 24000, 48000})
 
 
 class OpusEncoder(ContainerEncoder):
-    """Opus in Ogg, 64 kbit/s variable, one 20 ms packet a page (28 bytes each) so that none waits for the next.
+    """Opus in Ogg, 64 kbit/s, one 20 ms packet a page (28 bytes each) so that none waits for the next.
 
     The header's pre-skip and the last page's position make the duration exact. Opus has no sample rate, decoders give
     48 kHz: any target is taken and coded at the next rate that libopus knows.
@@ -19,6 +19,7 @@ class OpusEncoder(ContainerEncoder):
         sample_format="flt",
         rates=_RATES,
         bit_rate=64_000,
+        options={"vbr": "constrained"},
         container_options={"page_duration": "20000"},
     )
 
