@@ -10,9 +10,8 @@ class Outbox:
     token. A sequence's first ids and its end are not held, nor anything while a new prompt could delay the next step.
     """
 
-    HOLD_SECONDS = 0.005
-
-    def __init__(self) -> None:
+    def __init__(self, hold_seconds: float = 0.005) -> None:
+        self._hold_seconds = hold_seconds
         self._held: list[Drawn] = []
         self._started: set[int] = set()
         self._emptied = 0.0
@@ -24,7 +23,7 @@ class Outbox:
         self._started.update(item.ticket for item in drawn)
         self._started.difference_update(item.ticket for item in drawn if item.done)
         now = time.monotonic()
-        urgent = first or any(item.done for item in drawn) or now - self._emptied >= self.HOLD_SECONDS
+        urgent = first or any(item.done for item in drawn) or now - self._emptied >= self._hold_seconds
         if may_hold and not urgent:
             return []
         delivered, self._held, self._emptied = self._held, [], now

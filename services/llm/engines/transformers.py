@@ -45,10 +45,10 @@ class TransformersStepper:
         self._forbidden = torch.ones(model.vocabulary, dtype=torch.bool)
         self._forbidden[list(model.allowed)] = False
         self._max_batch = options.max_batch
-        self._sequences: dict[int, _Sequence] = {}
+        self._sequences: dict[int, Sequence] = {}
 
     def submit(self, job: Job) -> None:
-        self._sequences[job.ticket] = _Sequence(job)
+        self._sequences[job.ticket] = Sequence(job)
 
     def cancel(self, ticket: int) -> None:
         self._sequences[ticket].cancelled = True
@@ -65,7 +65,7 @@ class TransformersStepper:
             yield Drawn(ticket, ids, sequence.finished)
 
     @torch.inference_mode()
-    def logits(self, sequence: "_Sequence") -> torch.Tensor:
+    def logits(self, sequence: "Sequence") -> torch.Tensor:
         """[V] after the ids of the sequence that are not in its cache yet; -inf where not allowed."""
         new = sequence.ids[:, sequence.cache.get_seq_length() :]
         output = self._qwen2(new, past_key_values=sequence.cache, use_cache=True, logits_to_keep=1)
@@ -73,14 +73,14 @@ class TransformersStepper:
         return logits.masked_fill(self._forbidden, -torch.inf)
 
     @torch.inference_mode()
-    def _draw(self, sequence: "_Sequence") -> int:
+    def _draw(self, sequence: "Sequence") -> int:
         token = sequence.draw(self.logits(sequence))
         sequence.append(token)
         return token
 
 
 @dataclass
-class _Sequence:
+class Sequence:
     """ids: prompt and output, [1, S]; the cache holds the keys and values of all but the last."""
 
     job: Job
@@ -92,7 +92,7 @@ class _Sequence:
     def __post_init__(self) -> None:
         self.ids = torch.tensor([self.job.prompt])
         self.generator.manual_seed(self.job.sampling.seed)
-        self.warp = warpers(self.job.sampling)
+        self._warpers = _warpers(self.job.sampling)
 
     @property
     def drawn(self) -> int:
@@ -102,19 +102,24 @@ class _Sequence:
     def finished(self) -> bool:
         return self.drawn == self.job.sampling.max_tokens or int(self.ids[0, -1]) in self.job.stop_ids
 
+    def warped(self, logits: torch.Tensor) -> torch.Tensor:
+        """[V] -> [V]: what the token is drawn from, before the softmax."""
+        ids, scores = cast(torch.LongTensor, self.ids), cast(torch.FloatTensor, logits[None])
+        return self._warpers(ids, scores)[0]
+
     def append(self, token: int) -> None:
         self.ids = torch.cat([self.ids, torch.tensor([[token]])], dim=1)
 
     def draw(self, logits: torch.Tensor) -> int:
         if self.drawn < self.job.sampling.min_tokens:
             logits[list(self.job.stop_ids)] = -torch.inf
-        warped = self.warp(cast(torch.LongTensor, self.ids), cast(torch.FloatTensor, logits[None]))[0]
+        warped = self.warped(logits)
         if self.job.sampling.greedy:
             return int(warped.argmax())
         return int(torch.multinomial(warped.softmax(-1), 1, generator=self.generator))
 
 
-def warpers(sampling: Sampling) -> LogitsProcessorList:
+def _warpers(sampling: Sampling) -> LogitsProcessorList:
     """transformers' own, in the order of its `generate`."""
     chain: list[LogitsProcessor] = []
     if sampling.repetition_penalty != 1.0:

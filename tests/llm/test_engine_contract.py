@@ -1,0 +1,196 @@
+"""What every engine promises, on the bundled voice. An engine takes part where what it needs is installed."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from safetensors.torch import load_file, save_file
+
+from services.llm.checkpoint import UnusableCheckpoint
+from services.llm.engines import ENGINES, default_precision, engine_loader
+from services.llm.engines.engine import Engine, EngineModel, EngineOptions
+from services.llm.families.family import Family
+from services.llm.sampling import Sampling
+from services.runtime.errors import InvalidRequest, TooLarge
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+RUNNABLE = [name for name in ENGINES if find_spec(name) is not None]
+# Text lies below; the last ids are kept out of what may be drawn, like the ids without a token of other checkpoints.
+FIRST_ADDED, END, LAST, VOCABULARY = 256, 258, 1562, 1643
+LENGTHS = (1, 5, 9, 17, 33, 40, 64, 200)
+PROMPTS = [tuple(range(50 * place, 50 * place + length)) for place, length in enumerate(LENGTHS)]
+# Everything may be drawn, and is about as likely.
+WILD = {"temperature": 2.0, "top_k": 0, "top_p": 1.0}
+
+
+def options(name: str, model: EngineModel, cache: Path) -> EngineOptions:
+    return EngineOptions(default_precision(name, model), threads=1, max_batch=8, cache_directory=cache)
+
+
+@pytest.fixture(scope="module", params=RUNNABLE)
+def name(request: pytest.FixtureRequest) -> str:
+    engine: str = request.param
+    return engine
+
+
+@pytest.fixture(scope="module")
+def model(small_family: Family) -> EngineModel:
+    whole = small_family.engine_model
+    return dataclasses.replace(whole, allowed=whole.allowed[: whole.allowed.index(LAST) + 1])
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(name: str, model: EngineModel, cache: Path) -> AsyncIterator[Engine]:
+    engine = await engine_loader(name).load(model, options(name, model, cache))
+    yield engine
+    await engine.close()
+
+
+async def drawn(
+    engine: Engine, prompt: Sequence[int], sampling: Sampling, stop: frozenset[int] = frozenset({END})
+) -> list[int]:
+    async with aclosing(engine.generate(prompt, sampling, stop)) as chunks:
+        return [token async for chunk in chunks for token in chunk]
+
+
+async def test_same_seed_same_tokens_alone_and_in_a_batch(engine: Engine) -> None:
+    asked = [
+        (prompt, Sampling(max_tokens=12 + place, min_tokens=10, seed=place)) for place, prompt in enumerate(PROMPTS)
+    ]
+    alone = [await drawn(engine, prompt, sampling) for prompt, sampling in asked]
+    together = await asyncio.gather(*(drawn(engine, prompt, sampling) for prompt, sampling in asked))
+    assert alone == together
+
+
+async def test_another_seed_gives_other_tokens(engine: Engine) -> None:
+    results = [await drawn(engine, PROMPTS[4], Sampling(max_tokens=20, seed=seed)) for seed in range(4)]
+    assert len({tuple(result) for result in results}) == 4
+
+
+async def test_greedy_ignores_the_seed(engine: Engine) -> None:
+    results = [
+        await drawn(engine, PROMPTS[4], Sampling(max_tokens=20, temperature=0.0, seed=seed)) for seed in range(2)
+    ]
+    assert results[0] == results[1]
+
+
+async def test_more_requests_than_the_batch_holds_all_end(engine: Engine) -> None:
+    wanted = [Sampling(max_tokens=1 + place % 6, min_tokens=1 + place % 6) for place in range(24)]
+    results = await asyncio.gather(*(drawn(engine, PROMPTS[3], sampling) for sampling in wanted))
+    assert [len(result) for result in results] == [sampling.max_tokens for sampling in wanted]
+    assert (engine.running, engine.waiting) == (0, 0)
+
+
+async def test_only_allowed_ids_are_drawn(engine: Engine, model: EngineModel) -> None:
+    sampling = Sampling(max_tokens=300, min_tokens=300, seed=1, **WILD)
+    result = await drawn(engine, PROMPTS[2], sampling)
+    assert len(result) == 300
+    assert set(result) <= set(model.allowed)
+    assert max(result) - min(result) > 600
+
+
+async def test_allowed_ids_may_be_scattered(name: str, model: EngineModel, cache: Path) -> None:
+    scattered = dataclasses.replace(model, allowed=model.allowed[::7])
+    engine = await engine_loader(name).load(scattered, options(name, scattered, cache))
+    result = await drawn(engine, PROMPTS[2], Sampling(max_tokens=150, seed=1, **WILD), frozenset())
+    assert set(result) <= set(scattered.allowed)
+    assert len(set(result)) > 50
+    await engine.close()
+
+
+async def test_a_stop_id_ends_the_generation_and_is_its_last(engine: Engine) -> None:
+    greedy = Sampling(max_tokens=20, temperature=0.0)
+    free = await drawn(engine, PROMPTS[5], greedy, frozenset())
+    stop = free[7]
+    assert await drawn(engine, PROMPTS[5], greedy, frozenset({stop, END})) == free[: free.index(stop) + 1]
+    assert len(free) == 20
+
+
+async def test_no_stop_id_before_min_tokens(engine: Engine) -> None:
+    stop = frozenset(range(FIRST_ADDED, 1560))
+    result = await drawn(engine, PROMPTS[5], Sampling(max_tokens=20, min_tokens=12, seed=3), stop)
+    assert not stop.intersection(result[:12])
+    assert 12 < len(result) <= 20
+
+
+async def test_repetition_penalty_is_heard(engine: Engine) -> None:
+    plain, punished = [
+        await drawn(
+            engine, PROMPTS[5], Sampling(max_tokens=60, temperature=0.0, repetition_penalty=penalty), frozenset()
+        )
+        for penalty in (1.0, 1.5)
+    ]
+    assert len(set(punished)) > len(set(plain))
+
+
+async def test_slow_reader_gets_every_id_in_larger_chunks(engine: Engine) -> None:
+    sampling = Sampling(max_tokens=30, min_tokens=30, seed=5)
+    async with aclosing(engine.generate(PROMPTS[3], sampling, frozenset({END}))) as chunks:
+        first = await anext(chunks)
+        await drawn(engine, PROMPTS[3], Sampling(max_tokens=60, min_tokens=60))
+        rest = [chunk async for chunk in chunks]
+    assert [*first, *(token for chunk in rest for token in chunk)] == await drawn(engine, PROMPTS[3], sampling)
+    assert max(map(len, rest)) > 1
+
+
+async def test_closed_generator_frees_its_sequence(engine: Engine) -> None:
+    endless = Sampling(max_tokens=4_000, min_tokens=4_000)
+    async with aclosing(engine.generate(PROMPTS[3], endless, frozenset({END}))) as chunks:
+        await anext(chunks)
+        assert (engine.running, engine.waiting) == (1, 0)
+    await drawn(engine, PROMPTS[3], Sampling(max_tokens=10))
+    assert (engine.running, engine.waiting) == (0, 0)
+
+
+async def test_cancelled_reader_frees_a_sequence_that_waits(engine: Engine) -> None:
+    endless = Sampling(max_tokens=4_000, min_tokens=4_000)
+    readers = [asyncio.create_task(drawn(engine, PROMPTS[3], endless)) for _ in range(12)]
+    await asyncio.sleep(0)
+    assert engine.waiting == 12
+    for reader in readers:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+    await drawn(engine, PROMPTS[3], Sampling(max_tokens=10))
+    assert (engine.running, engine.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("prompt", [(), (-1,), (VOCABULARY,), (5, 10**9)])
+async def test_prompt_with_a_wrong_id_is_refused(engine: Engine, prompt: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidRequest):
+        await drawn(engine, prompt, Sampling(max_tokens=1))
+    assert len(await drawn(engine, PROMPTS[3], Sampling(max_tokens=5, min_tokens=5))) == 5
+
+
+async def test_prompt_beyond_the_context_is_refused(engine: Engine, model: EngineModel) -> None:
+    with pytest.raises(TooLarge):
+        await drawn(engine, (1,) * model.context, Sampling(max_tokens=1))
+
+
+async def test_engine_lives(engine: Engine) -> None:
+    assert not engine.failed.done()
+
+
+async def test_fp16_weights_are_refused(name: str, model: EngineModel, tmp_path: Path) -> None:
+    stored = load_file(model.directory / "model.safetensors")
+    save_file({key: tensor.half() for key, tensor in stored.items()}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_bytes((model.directory / "config.json").read_bytes())
+    half = dataclasses.replace(model, directory=tmp_path)
+    with pytest.raises(UnusableCheckpoint, match="fp16"):
+        await engine_loader(name).load(half, options(name, half, tmp_path))
+
+
+async def test_unknown_precision_is_refused(name: str, model: EngineModel, tmp_path: Path) -> None:
+    wrong = dataclasses.replace(options(name, model, tmp_path), precision="f16")
+    with pytest.raises(ValueError, match="f16"):
+        await engine_loader(name).load(model, wrong)

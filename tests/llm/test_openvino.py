@@ -1,0 +1,161 @@
+"""The graph that is built from a checkpoint, against transformers; and the folder where it is kept."""
+
+import dataclasses
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+import torch
+from numpy.typing import NDArray
+from transformers import Qwen2ForCausalLM
+
+from services.llm.checkpoint import load_config
+from services.llm.engines import default_precision
+from services.llm.engines.engine import EngineModel
+from services.llm.engines.openvino_conversion import converted
+from services.llm.engines.openvino_graph import NEVER, Qwen2Graph
+from services.llm.families.family import Family
+from services.llm.voices import Design, DesignedVoice, Gender
+from services.llm.weights import Weights
+
+Logits = NDArray[np.float32]
+
+
+def prompted(family: Family) -> list[int]:
+    """A prompt, and something after it."""
+    prompt = family.prompt("A bright new morning begins.", DesignedVoice(Design(Gender.FEMALE)))
+    return [*prompt.ids, *family.engine_model.allowed[::11]]
+
+
+def reference(model: EngineModel, ids: list[int]) -> Logits:
+    qwen2 = Qwen2ForCausalLM.from_pretrained(model.directory, dtype=torch.float32)
+    with torch.inference_mode():
+        logits: Logits = qwen2(torch.tensor([ids])).logits[0].numpy()
+    return logits
+
+
+@pytest.fixture(scope="module", params=["small_family", "tiny_family"])
+def family(request: pytest.FixtureRequest) -> Family:
+    family: Family = request.getfixturevalue(request.param)
+    return family
+
+
+@pytest.fixture(scope="module")
+def ids(family: Family) -> list[int]:
+    return prompted(family)
+
+
+@pytest.fixture(scope="module")
+def small_ids(small_family: Family) -> list[int]:
+    return prompted(small_family)
+
+
+@pytest.fixture(scope="module")
+def small_expected(small_family: Family, small_ids: list[int]) -> Logits:
+    return reference(small_family.engine_model, small_ids)
+
+
+def computed(model: EngineModel, precision: str, ids: list[int], threads: int = 1) -> Logits:
+    """[S, V], without a cache before."""
+    graph = Qwen2Graph(load_config(model.directory), Weights(model.directory), precision, model.allowed).build()
+    properties = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    request = ov.Core().compile_model(graph, "CPU", properties).create_infer_request()
+    inputs = {
+        "input_ids": np.array([ids]),
+        "attention_mask": np.ones((1, len(ids)), np.int64),
+        "position_ids": np.arange(len(ids))[None],
+        "beam_idx": np.zeros(1, np.int32),
+    }
+    logits: Logits = request.infer(inputs)["logits"][0]
+    return logits
+
+
+def test_f32_graph_gives_the_logits_of_transformers(family: Family, ids: list[int]) -> None:
+    allowed = list(family.engine_model.allowed)
+    logits, expected = computed(family.engine_model, "f32", ids), reference(family.engine_model, ids)
+    np.testing.assert_allclose(logits[:, allowed], expected[:, allowed], atol=1e-3)
+
+
+def test_ids_that_are_not_allowed_have_no_chance(family: Family, ids: list[int]) -> None:
+    model = family.engine_model
+    for allowed in (model.allowed, model.allowed[::3]):
+        logits = computed(dataclasses.replace(model, allowed=allowed), "f32", ids)
+        others = sorted(set(range(model.vocabulary)) - set(allowed))
+        assert logits.shape[-1] == model.vocabulary
+        assert (logits[:, others] == NEVER).all()
+
+
+def test_scattered_ids_have_the_logits_of_contiguous_ones(family: Family, ids: list[int]) -> None:
+    model = family.engine_model
+    scattered = list(model.allowed[::3])
+    np.testing.assert_allclose(
+        computed(dataclasses.replace(model, allowed=tuple(scattered)), "f32", ids)[:, scattered],
+        computed(model, "f32", ids)[:, scattered],
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize(("precision", "likeness"), [("bf16", 0.9999), ("q8_0", 0.999), ("q4_0", 0.97)])
+def test_fewer_bits_keep_the_shape_of_the_logits(
+    small_family: Family, small_ids: list[int], small_expected: Logits, precision: str, likeness: float
+) -> None:
+    """The correlation of the logits of a position, averaged over positions."""
+    allowed = list(small_family.engine_model.allowed)
+    logits = computed(small_family.engine_model, precision, small_ids)[:, allowed]
+    pairs = zip(logits, small_expected[:, allowed], strict=True)
+    mean = np.mean([np.corrcoef(found, wanted)[0, 1] for found, wanted in pairs])
+    assert likeness <= mean < 1 - 1e-7
+
+
+def test_default_precision_follows_the_size_of_the_model(small_family: Family, tmp_path: Path) -> None:
+    model = small_family.engine_model
+    assert default_precision("openvino", model) == "f32"
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(2**30)
+    assert default_precision("openvino", dataclasses.replace(model, directory=tmp_path)) == "q8_0"
+
+
+@pytest.fixture
+def copied(tiny_model: EngineModel, tmp_path: Path) -> EngineModel:
+    shutil.copytree(tiny_model.directory, tmp_path / "LLM")
+    return dataclasses.replace(tiny_model, directory=tmp_path / "LLM")
+
+
+def test_conversion_happens_once(copied: EngineModel, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = converted(copied, "f32", cache)
+    written = (first / "openvino_model.bin").stat().st_mtime_ns
+    assert converted(copied, "f32", cache) == first
+    assert (first / "openvino_model.bin").stat().st_mtime_ns == written
+    assert [path.name for path in cache.iterdir()] == [first.name]
+
+
+def test_same_contents_elsewhere_are_the_same_entry(copied: EngineModel, tmp_path: Path) -> None:
+    shutil.copytree(copied.directory, tmp_path / "elsewhere")
+    moved = dataclasses.replace(copied, directory=tmp_path / "elsewhere")
+    assert converted(copied, "f32", tmp_path / "cache") == converted(moved, "f32", tmp_path / "cache")
+
+
+def test_whatever_the_graph_depends_on_makes_another_entry(copied: EngineModel, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    entries = {converted(copied, "f32", cache), converted(copied, "q8_0", cache)}
+    entries.add(converted(dataclasses.replace(copied, allowed=copied.allowed[1:]), "f32", cache))
+    weights = copied.directory / "model.safetensors"
+    changed = bytearray(weights.read_bytes())
+    changed[-1] ^= 1
+    weights.write_bytes(changed)
+    entries.add(converted(copied, "f32", cache))
+    assert len(entries) == 4
+
+
+def test_processes_that_start_together_share_one_entry(copied: EngineModel, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with ProcessPoolExecutor(3, get_context("spawn")) as pool:
+        entries = set(pool.map(converted, [copied] * 3, ["f32"] * 3, [cache] * 3))
+    assert len(entries) == 1
+    assert list(cache.iterdir()) == list(entries)
+    ov.Core().read_model(next(iter(entries)) / "openvino_model.xml")

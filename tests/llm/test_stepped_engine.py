@@ -1,0 +1,154 @@
+"""The thread around a stepper, with steppers whose every step the test decides."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+import pytest
+
+from services.llm.engines.engine import EngineModel
+from services.llm.engines.outbox import Outbox
+from services.llm.engines.stepped import SteppedEngine
+from services.llm.engines.stepper import Drawn, Job
+from services.llm.sampling import Sampling
+from services.runtime.errors import GenerationFailed, StageUnavailable
+
+TEN = Sampling(max_tokens=10)
+
+
+@dataclass
+class Stepping:
+    """Draws 1, 2, 3, ... for every sequence. Where `permits` is there, each step waits for a permit."""
+
+    permits: SimpleQueue[None] | None = None
+    dies_at: int | None = None
+    jobs: dict[int, Job] = field(default_factory=dict)
+    drawn: dict[int, int] = field(default_factory=dict)
+    cancelled: set[int] = field(default_factory=set)
+    steps: int = 0
+    freed: threading.Event = field(default_factory=threading.Event)
+
+    def submit(self, job: Job) -> None:
+        self.jobs[job.ticket] = job
+        self.drawn[job.ticket] = 0
+
+    def cancel(self, ticket: int) -> None:
+        self.cancelled.add(ticket)
+
+    def step(self) -> Iterable[Drawn]:
+        if self.permits is not None:
+            self.permits.get()
+        self.steps += 1
+        if self.steps == self.dies_at:
+            raise MemoryError("out of memory")
+        for ticket, job in list(self.jobs.items()):
+            if ticket in self.cancelled:
+                del self.jobs[ticket]
+                self.freed.set()
+                yield Drawn(ticket, [], done=True)
+                continue
+            self.drawn[ticket] += 1
+            done = self.drawn[ticket] == job.sampling.max_tokens
+            if done:
+                del self.jobs[ticket]
+            yield Drawn(ticket, [self.drawn[ticket]], done)
+
+
+@pytest.fixture
+async def stepper() -> Stepping:
+    return Stepping()
+
+
+@pytest.fixture
+async def engine(tiny_model: EngineModel, stepper: Stepping) -> AsyncIterator[SteppedEngine]:
+    engine = SteppedEngine(tiny_model, stepper)
+    yield engine
+    await engine.close()
+
+
+async def drawn(engine: SteppedEngine, sampling: Sampling = TEN) -> list[int]:
+    return [token async for chunk in engine.generate([1], sampling, frozenset()) for token in chunk]
+
+
+async def test_every_id_arrives_in_order(engine: SteppedEngine) -> None:
+    assert await drawn(engine) == list(range(1, 11))
+    assert (engine.running, engine.waiting) == (0, 0)
+
+
+async def test_thread_waits_without_a_step_while_nothing_lives(engine: SteppedEngine, stepper: Stepping) -> None:
+    await drawn(engine)
+    assert stepper.steps == 10
+
+
+async def test_slow_reader_gets_every_id_in_larger_chunks(engine: SteppedEngine) -> None:
+    async with aclosing(engine.generate([1], TEN, frozenset())) as chunks:
+        first = await anext(chunks)
+        await drawn(engine, Sampling(max_tokens=100))
+        rest = [chunk async for chunk in chunks]
+    assert [*first, *(token for chunk in rest for token in chunk)] == list(range(1, 11))
+    assert len(rest) <= 1
+
+
+async def test_counts_tell_waiting_from_running(tiny_model: EngineModel) -> None:
+    permits: SimpleQueue[None] = SimpleQueue()
+    engine = SteppedEngine(tiny_model, Stepping(permits=permits))
+    reading = asyncio.create_task(drawn(engine))
+    await asyncio.sleep(0)
+    assert (engine.running, engine.waiting) == (0, 1)
+    for _ in range(10):
+        permits.put(None)
+    assert len(await reading) == 10
+    assert (engine.running, engine.waiting) == (0, 0)
+    await engine.close()
+
+
+async def test_closed_generator_frees_its_sequence_within_one_step(engine: SteppedEngine, stepper: Stepping) -> None:
+    async with aclosing(engine.generate([1], Sampling(max_tokens=30_000), frozenset())) as chunks:
+        await anext(chunks)
+        assert engine.running == 1
+    await drawn(engine)
+    assert stepper.freed.is_set()
+    assert stepper.steps < 30_000
+    assert (engine.running, engine.waiting) == (0, 0)
+
+
+async def test_death_reaches_the_call_and_the_process(tiny_model: EngineModel) -> None:
+    engine = SteppedEngine(tiny_model, Stepping(dies_at=3))
+    with pytest.raises(GenerationFailed):
+        await drawn(engine)
+    with pytest.raises(MemoryError, match="out of memory"):
+        await engine.failed
+    with pytest.raises(StageUnavailable):
+        await drawn(engine)
+    assert (engine.running, engine.waiting) == (0, 0)
+    await engine.close()
+
+
+async def test_close_frees_what_still_runs(tiny_model: EngineModel) -> None:
+    stepper = Stepping()
+    engine = SteppedEngine(tiny_model, stepper)
+    async with aclosing(engine.generate([1], Sampling(max_tokens=30_000), frozenset())) as chunks:
+        await anext(chunks)
+        await engine.close()
+        assert not stepper.jobs
+        with pytest.raises(GenerationFailed):
+            async for _ in chunks:
+                pass
+    assert engine.failed.cancelled()
+
+
+def test_outbox_holds_ids_between_the_first_and_the_last() -> None:
+    outbox = Outbox(hold_seconds=1000.0)
+    start, middle, end = Drawn(7, [1], False), Drawn(7, [2], False), Drawn(7, [3], True)
+    assert outbox.offer([start], may_hold=True) == [start]
+    assert outbox.offer([middle], may_hold=True) == []
+    assert outbox.offer([end], may_hold=True) == [middle, end]
+
+
+def test_outbox_holds_nothing_before_a_prompt() -> None:
+    outbox = Outbox(hold_seconds=1000.0)
+    outbox.offer([Drawn(7, [1], False)], may_hold=True)
+    assert outbox.offer([Drawn(7, [2], False)], may_hold=False) == [Drawn(7, [2], False)]

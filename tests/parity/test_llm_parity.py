@@ -1,0 +1,141 @@
+"""The LLM stage against what the reference gave: prompts and greedy ids exactly, logits within 1e-3.
+
+The vectors sample from the whole vocabulary, so here every id is allowed.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.llm.engines import engine_loader
+from services.llm.engines.engine import EngineModel, EngineOptions
+from services.llm.engines.stepper import Job
+from services.llm.engines.transformers import Sequence, TransformersStepper
+from services.llm.families import load_family
+from services.llm.families.family import Family
+from services.llm.sampling import Sampling
+from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
+
+VECTORS = Path(__file__).parent / "spark-tiny"
+SMALL = Path(__file__).parents[2] / "models" / "voxline-small"
+KEYS = ["clone", "clone_with_transcript", "control", "control_male_low"]
+GREEDY = Sampling(max_tokens=64, min_tokens=64, temperature=0.0)
+
+
+@pytest.fixture(scope="module")
+def expected() -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads((VECTORS / "llm.json").read_text("utf-8"))
+    return content
+
+
+@pytest.fixture(scope="module")
+def tensors() -> Mapping[str, NDArray[np.float32]]:
+    return np.load(VECTORS / "expected.npz")
+
+
+@pytest.fixture(scope="module")
+def family() -> Family:
+    return load_family("spark", VECTORS / "model")
+
+
+@pytest.fixture(scope="module")
+def model(family: Family) -> EngineModel:
+    whole = family.engine_model
+    return dataclasses.replace(whole, allowed=tuple(range(whole.vocabulary)))
+
+
+def options(cache: Path) -> EngineOptions:
+    return EngineOptions(precision="f32", threads=1, max_batch=4, cache_directory=cache)
+
+
+@pytest.fixture(scope="module")
+def stepper(model: EngineModel) -> TransformersStepper:
+    return TransformersStepper(model, options(Path()))
+
+
+def voice(key: str, prompts: Mapping[str, str]) -> Voice:
+    def codes(name: str) -> tuple[int, ...]:
+        return tuple(int(code) for code in re.findall(rf"<\|bicodec_{name}_(\d+)\|>", prompts[key]))
+
+    match key:
+        case "clone":
+            return ClonedVoice(Speaker(codes("global")))
+        case "clone_with_transcript":
+            return ContinuedVoice(Speaker(codes("global")), codes("semantic"), "A bright new morning begins.")
+        case "control":
+            return DesignedVoice(Design(Gender.FEMALE, Level.MODERATE, Level.HIGH))
+        case _:
+            return DesignedVoice(Design(Gender.MALE, Level.VERY_LOW, Level.VERY_HIGH))
+
+
+def sequence(expected: Mapping[str, Any], key: str, sampling: Sampling) -> Sequence:
+    return Sequence(Job(0, tuple(expected["ids"][key]), sampling, frozenset()))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_prompts_are_the_reference_ids(family: Family, expected: Mapping[str, Any], key: str) -> None:
+    text = "quick test" if key == "control_male_low" else expected["text"]
+    assert list(family.prompt(text, voice(key, expected["prompts"])).ids) == expected["ids"][key]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_logits_are_the_reference_logits(
+    stepper: TransformersStepper, expected: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]], key: str
+) -> None:
+    logits = stepper.logits(sequence(expected, key, GREEDY)).numpy()
+    np.testing.assert_allclose(logits, tensors[f"llm/{key}/last_logits"], atol=1e-3)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_warped_probabilities_are_the_reference_probabilities(
+    stepper: TransformersStepper, expected: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]], key: str
+) -> None:
+    drawing = sequence(expected, key, Sampling(max_tokens=1))
+    probabilities = drawing.warped(stepper.logits(drawing)).softmax(-1).numpy()
+    wanted = tensors[f"llm/{key}/warped_probs"]
+    np.testing.assert_allclose(probabilities, wanted, atol=1e-4)
+    assert ((probabilities > 0) == (wanted > 0)).all()
+
+
+@pytest.mark.parametrize("name", ["openvino", "transformers"])
+async def test_greedy_ids_are_the_reference_ids(
+    name: str, model: EngineModel, family: Family, expected: Mapping[str, Any], tmp_path: Path
+) -> None:
+    engine = await engine_loader(name).load(model, options(tmp_path))
+    for key in KEYS:
+        prompt = expected["ids"][key]
+        drawn = [token async for chunk in engine.generate(prompt, GREEDY, frozenset({436})) for token in chunk]
+        assert drawn == expected["greedy"][key]
+    await engine.close()
+
+
+async def test_openvino_draws_what_transformers_draws_on_the_bundled_voice(tmp_path: Path) -> None:
+    """Whole sentences, greedily and with a penalty: some 560 tokens, none of which may differ."""
+    family = load_family("spark", SMALL)
+    drawn: dict[str, list[list[int]]] = {}
+    for name in ("openvino", "transformers"):
+        engine = await engine_loader(name).load(family.engine_model, options(tmp_path))
+        drawn[name] = [
+            [token async for chunk in engine.generate(prompt, sampling, family.stop_ids) for token in chunk]
+            for prompt in _sentences(family)
+            for sampling in (
+                Sampling(max_tokens=250, temperature=0.0),
+                Sampling(max_tokens=80, temperature=0.0, repetition_penalty=1.1),
+            )
+        ]
+        await engine.close()
+    assert drawn["openvino"] == drawn["transformers"]
+    assert sum(map(len, drawn["openvino"])) > 500
+
+
+def _sentences(family: Family) -> list[tuple[int, ...]]:
+    texts = {"A bright new morning begins.": Gender.FEMALE, "How are you today?": Gender.MALE}
+    texts["Hello world, this is a test."] = Gender.FEMALE
+    return [family.prompt(text, DesignedVoice(Design(gender))).ids for text, gender in texts.items()]
