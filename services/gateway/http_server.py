@@ -21,7 +21,7 @@ class Address:
 class HttpServer:
     def __init__(self, app: FastAPI, address: Address) -> None:
         self._address = address
-        self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+        self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
         self.port = 0
 
     async def start(self) -> None:

@@ -88,13 +88,15 @@ class Stage:
             try:
                 self.model = model_from_proto(await calls.unary(self._stub.GetModel, model_pb2.GetModelRequest()))
             except VoxlineError as exc:
-                self._say(f"the {self.name} stage at {self._target} does not answer: {exc.message}")
+                self._now(f"the {self.name} stage does not answer", f"{self._target}: {exc.message}")
             else:
-                self._say("")
+                self._now("", self._target)
 
-    def _say(self, problem: str) -> None:
-        if bool(problem) != bool(self.problem) or self.model is None:
-            logger.log(logging.WARNING if problem else logging.INFO, problem or f"the {self.name} stage answers")
+    def _now(self, problem: str, detail: str) -> None:
+        """Logs a change, with what callers need not know."""
+        if problem != self.problem:
+            level = logging.WARNING if problem else logging.INFO
+            logger.log(level, "%s (%s)", problem or f"the {self.name} stage answers", detail)
         self.problem = problem
 
     async def _lost(self) -> None:

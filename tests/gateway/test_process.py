@@ -1,0 +1,113 @@
+"""The whole process: both servers on one gateway, one drain."""
+
+import asyncio
+import signal
+import sys
+
+import grpc
+import httpx
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.gateway.process import GatewayProcess
+from services.gateway.settings import GatewaySettings
+from services.runtime.settings import load_settings
+from voxline.v1 import text_to_speech_pb2 as pb
+from voxline.v1 import text_to_speech_pb2_grpc as pb_grpc
+
+from .conftest import PATIENCE
+
+
+@pytest.fixture
+async def process(doubles, tmp_path):
+    settings = GatewaySettings(
+        port=0,
+        http_port=0,
+        tokenizer=doubles.targets.tokenizer,
+        llm=doubles.targets.llm,
+        detokenizer=doubles.targets.detokenizer,
+        data_directory=tmp_path / "data",
+        drain_seconds=0.0,
+        grace_seconds=PATIENCE,
+    )
+    process = GatewayProcess(settings)
+    await process.start()
+    yield process
+    if not process.gateway.ready() or "shutting down" not in process.gateway.ready()[0]:
+        await process.stop()
+
+
+@pytest.fixture
+async def http(process):
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{process.http.port}", timeout=PATIENCE) as http:
+        async with asyncio.timeout(PATIENCE):
+            while (await http.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0)
+        yield http
+
+
+SPEECH = {"model": "tts-1", "voice": "alloy", "input": "Hello there.", "response_format": "pcm"}
+
+
+async def test_both_sides_speak_and_share_one_registry(process, http):
+    over_http = await http.post("/v1/audio/speech", json=SPEECH)
+    assert over_http.status_code == 200
+    assert len(over_http.content) == pytest.approx(12 * 0.02 * 24000 * 2, abs=4)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{process.grpc.port}") as channel:
+        stub = pb_grpc.TextToSpeechServiceStub(channel)
+        assert [event async for event in stub.Synthesize(pb.SynthesizeRequest(text="Hi."))]
+    metrics = (await http.get("/metrics")).text
+    assert 'voxline_gateway_requests_total{outcome="ok"} 2.0' in metrics
+    assert "voxline_rpc_requests_total" in metrics
+
+
+async def test_drain_turns_away_first_and_lets_running_replies_end(process, http, doubles):
+    async def hold(place: int) -> None:
+        if place == 8:
+            await finish.wait()
+
+    finish = asyncio.Event()
+    doubles.llm.before = hold
+    running = asyncio.create_task(http.post("/v1/audio/speech", json=SPEECH | {"voice": "male"}))
+    await doubles.detokenizer.live.until(1)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{process.grpc.port}") as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service="readiness"))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        draining = asyncio.create_task(process.drain())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+    assert process.gateway.ready() == ("The gateway is shutting down.",)
+    finish.set()
+    reply = await running
+    assert len(reply.content) == pytest.approx(12 * 0.02 * 24000 * 2, abs=4)
+    await draining
+
+
+async def test_taken_http_port_is_an_error(process, tmp_path):
+    settings = GatewaySettings(port=0, http_port=process.http.port, data_directory=tmp_path / "other")
+    second = GatewayProcess(settings)
+    with pytest.raises(OSError, match="in use"):
+        await second.start()
+    await second.grpc.stop()
+    await second.gateway.stop()
+
+
+async def test_process_ends_well_on_sigterm_though_no_stage_was_ever_up(tmp_path):
+    flags = ["--port", "0", "--http-port", "0", "--data-directory", str(tmp_path), "--drain-seconds", "0"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.gateway", *flags, "--llm", "127.0.0.1:1", stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        while b'"serving"' not in await process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert b"Traceback" not in errors
+
+
+def test_settings_come_from_flags_and_name_the_database():
+    settings = load_settings(GatewaySettings, ["--llm", "llm:1", "--look-ahead-frames", "-1"], "gateway")
+    assert (settings.llm, settings.look_ahead) == ("llm:1", None)
+    assert settings.database_url == "sqlite:///var/gateway/voices.db"
+    assert GatewaySettings(database="postgresql://a/b").database_url == "postgresql://a/b"
