@@ -1,8 +1,12 @@
 """The law of the source tree: who may import whom, and how long things may be."""
 
 import ast
+import importlib.metadata
+import re
 import statistics
-from collections.abc import Iterator
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,15 @@ MAY_IMPORT = {
 }
 # What only families and engines know: the image of the gateway holds none of it.
 HEAVY = {"gguf", "openvino", "openvino_genai", "torch", "transformers", "vllm"}
+
+# Package of services -> the extras of pyproject.toml that an image for it installs.
+EXTRAS = {
+    "runtime": (),
+    "llm": ("llm", "openvino", "transformers", "vllm"),
+    "codec": ("codec",),
+    "gateway": ("gateway", "postgresql"),
+    "cli": ("cli", "codec"),
+}
 
 MEDIAN_LINES, P95_LINES, FILE_LINES = 10, 40, 300
 
@@ -42,6 +55,18 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert node.end_lineno is not None
             yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node.end_lineno - node.lineno + 1
+
+
+def normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def declared(extras: Sequence[str]) -> set[str]:
+    """Names of the distributions that pyproject.toml asks for, with `extras`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    requirements = [*project["dependencies"], *(each for extra in extras for each in optional[extra])]
+    return {normal(re.split(r"[^\w.-]", requirement)[0]) for requirement in requirements}
 
 
 def within(package: str) -> list[Path]:
@@ -72,6 +97,19 @@ def test_models_and_their_libraries_stay_in_families_and_engines() -> None:
         for name in imports(path)
         if name.split(".")[0] in HEAVY
     ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_what_is_imported_is_declared(package: str) -> None:
+    distributions = importlib.metadata.packages_distributions()
+    wrong = {
+        name
+        for path in within(package)
+        for name in (full.split(".")[0] for full in imports(path))
+        if name not in {*sys.stdlib_module_names, "services", "voxline"}
+        and not {normal(each) for each in distributions.get(name, [name])} & declared(EXTRAS[package])
+    }
     assert not wrong
 
 
