@@ -67,6 +67,11 @@ async def test_a_label_waits_for_what_it_labels():
     assert await spoken("1", ". ", "Milk is", " white. ", "2. ", "Eggs.") == ["1. Milk is white.", "2. Eggs."]
 
 
+async def test_spaces_that_are_not_ascii_are_spaces():
+    """sentencex 1.0.32 panics on the raw text."""
+    assert await spoken("Plan X\u00a0", ". It", " is good.") == ["Plan X .", "It is good."]
+
+
 async def test_no_piece_and_empty_pieces_are_silent():
     assert await spoken() == await spoken("", " ", "\n") == []
 
