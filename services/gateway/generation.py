@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from services.gateway.clients.llm import Finish, LlmEvent
+from services.gateway.clients.events import Finish, LlmEvent
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
 from services.gateway.speech import SEEDS, Sampling

@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 import numpy as np
 
-from services.gateway.clients.llm import Finish, LlmEvent
+from services.gateway.clients.events import Finish, LlmEvent
 from services.gateway.generation import Generation, Segment
 from services.gateway.reply import Usage
 from services.gateway.speech import Dictation, Piece, Sampling, SpeechRequest

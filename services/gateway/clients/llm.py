@@ -1,31 +1,26 @@
 """The LLM stage: one segment of text -> its speaker, its codes, its finish."""
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import grpc
 
 from services.gateway.clients.design import design_to_proto
+from services.gateway.clients.drawn import Drawn
+from services.gateway.clients.events import Finish, LlmEvent
 from services.gateway.clients.speaker import speaker_from_proto, speaker_to_proto
 from services.gateway.speech import Sampling
-from services.gateway.tokens import ClonedTokens, Codes, ContinuedTokens, DesignedTokens, SpeakerTokens, VoiceTokens
+from services.gateway.tokens import ClonedTokens, ContinuedTokens, DesignedTokens, SpeakerTokens, VoiceTokens
 from services.runtime import calls
-from services.runtime.errors import GenerationFailed, InvalidRequest
+from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable
 from voxline.v1 import llm_pb2, llm_pb2_grpc, sampling_pb2, tokens_pb2
 
+logger = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class Finish:
-    """`complete` is False when the token limit cut the speech."""
-
-    complete: bool
-    prompt_tokens: int
-    completion_tokens: int
-
-
-# In this order: one SpeakerTokens, any number of Codes, one Finish.
-LlmEvent = SpeakerTokens | Codes | Finish
+# A replica that is lost in mid-generation is replaced so many times.
+_REPLACEMENTS = 2
 
 
 class LlmClient:
@@ -33,8 +28,27 @@ class LlmClient:
         self._stub = llm_pb2_grpc.LlmServiceStub(channel)
 
     async def generate(self, text: str, voice: VoiceTokens, sampling: Sampling) -> AsyncGenerator[LlmEvent, None]:
-        """Close it to free the sequence. Raises the stage's errors, and GenerationFailed when it breaks its order."""
+        """Close it to free the sequence. Raises the stage's errors, and GenerationFailed when it breaks its order.
+
+        With a seed, a replica that is lost is replaced: another draws the same codes again, and those that came already
+        are left out. GenerationFailed when it draws others.
+        """
         request = _request(text, voice, sampling)
+        drawn = Drawn()
+        for replacements_left in reversed(range(_REPLACEMENTS + 1)):
+            try:
+                async with aclosing(self._events(request)) as events:
+                    async for event in events:
+                        if news := drawn.news(event):
+                            yield news
+                return
+            except StageUnavailable as exc:
+                if sampling.seed is None or not drawn.started or not replacements_left:
+                    raise
+                logger.warning("the llm was lost after %d codes: %s", len(drawn.codes), exc.message)
+                drawn.again()
+
+    async def _events(self, request: llm_pb2.GenerateRequest) -> AsyncGenerator[LlmEvent, None]:
         async with aclosing(calls.server_stream(self._stub.Generate, request)) as responses:
             named = False
             async for response in responses:
