@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from transformers import Qwen2ForCausalLM
 
 from services.llm.checkpoint import load_config
-from services.llm.engines import default_precision
 from services.llm.engines.engine import EngineModel
 from services.llm.engines.openvino_conversion import converted
 from services.llm.engines.openvino_graph import NEVER, Qwen2Graph
@@ -109,14 +108,6 @@ def test_fewer_bits_keep_the_shape_of_the_logits(
     pairs = zip(logits, small_expected[:, allowed], strict=True)
     mean = np.mean([np.corrcoef(found, wanted)[0, 1] for found, wanted in pairs])
     assert likeness <= mean < 1 - 1e-7
-
-
-def test_default_precision_follows_the_size_of_the_model(small_family: Family, tmp_path: Path) -> None:
-    model = small_family.engine_model
-    assert default_precision("openvino", model) == "f32"
-    with (tmp_path / "model.safetensors").open("wb") as file:
-        file.truncate(2**30)
-    assert default_precision("openvino", dataclasses.replace(model, directory=tmp_path)) == "q8_0"
 
 
 @pytest.fixture

@@ -33,8 +33,12 @@ _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 def engine_loader(name: str) -> EngineLoader:
+    """Raises ValueError where the libraries of that engine are not installed."""
     module, attribute = ENGINES[name].split(":")
-    loader: EngineLoader = getattr(import_module(module), attribute)
+    try:
+        loader: EngineLoader = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as exc:
+        raise ValueError(f"Engine {name} needs {exc.name}, which is not installed: voxline[{name}].") from exc
     return loader
 
 
