@@ -108,14 +108,17 @@ async def test_lost_detokenizer_is_replaced_without_a_seam(stages, doubles, wire
 async def test_detokenizer_that_is_lost_again_and_again_is_unavailable(stages, doubles, wire):
     async def cut(place: int) -> None:
         if place == 1:
+            await heard_some.wait()
             wire["detokenizer"].cut()
             await asyncio.Event().wait()
 
+    heard_some = asyncio.Event()
     doubles.detokenizer.before = cut
     heard = []
     with pytest.raises(StageUnavailable):
         async for audio in stages.detokenizer.decode(SPEAKER, letters()):
             heard.append(audio.samples)
+            heard_some.set()
     assert spoken(np.concatenate(heard)) == TEXT[0]
     assert len(doubles.detokenizer.configs) > 2
 
