@@ -1,0 +1,155 @@
+"""The OpenAI surface over the real gateway and gRPC doubles of the stages."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from services.gateway.staged import Limits, StagedGateway
+from services.gateway.stages import Stages
+from services.gateway.voices.store import VoiceStore
+from services.runtime.errors import GenerationFailed
+
+PATIENCE = 10.0
+SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
+MEDIA_TYPES = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/opus",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+}
+
+
+@pytest.fixture
+async def gateway(doubles, tmp_path, registry):
+    """In place of the scripted one."""
+    stages = Stages(doubles.targets, None)
+    gateway = StagedGateway(stages, VoiceStore(f"sqlite:///{tmp_path}/voices.db"), Limits(2, 0.0), registry)
+    await gateway.start()
+    async with asyncio.timeout(PATIENCE):
+        await stages.until(lambda: not stages.reasons())
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.mark.parametrize("encoding", MEDIA_TYPES)
+async def test_every_format_has_its_media_type(client, encoding):
+    reply = await client.post(SPEECH, json={"input": "Hello there.", "response_format": encoding})
+    assert (reply.status_code, reply.headers["content-type"]) == (200, MEDIA_TYPES[encoding])
+    assert len(reply.content) > 500
+
+
+async def test_pcm_is_24_khz_unless_another_rate_is_asked_for(client):
+    body = {"input": "Hello there.", "response_format": "pcm"}
+    sizes = [
+        len((await client.post(SPEECH, json=body | rate)).content)
+        for rate in ({}, {"sample_rate": "native"}, {"sample_rate": 16_000}, {"sample_rate": 48_000})
+    ]
+    samples = len(body["input"]) * 320
+    assert sizes == [samples * 3, samples * 2, samples * 2, samples * 6]
+
+
+@pytest.mark.parametrize("stage", ["llm", "detokenizer"])
+async def test_a_stage_that_is_down_is_503_and_tells_when_to_come_again(client, doubles, stage):
+    await client.post(SPEECH, json={"input": "Hello there."})
+    await doubles.stop(stage)
+    reply = await client.post(SPEECH, json={"input": "Hello there."})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "unavailable")
+    assert int(reply.headers["retry-after"]) >= 1
+
+
+async def test_a_clone_needs_the_tokenizer_once(client, doubles):
+    files = {"audio_sample": ("a.wav", b"sound")}
+    assert (await client.post(VOICES, files=files, data={"name": "Anna"})).json()["id"] == "anna"
+    await doubles.stop("tokenizer")
+    assert (await client.post(SPEECH, json={"input": "Hello there.", "voice": {"id": "anna"}})).status_code == 200
+    other = {"audio_sample": ("b.wav", b"other")}
+    assert (await client.post(VOICES, files=other, data={"name": "Ben"})).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("data", "sample", "status", "param"),
+    [
+        ({"name": "Anna"}, b"bad", 400, "audio_sample"),
+        ({"name": "Anna"}, b"", 400, "audio_sample"),
+        ({"name": "Anna", "id": "No Id!"}, b"sound", 400, "id"),
+        ({"name": "Alloy"}, b"sound", 409, "id"),
+    ],
+    ids=["no audio", "empty", "malformed id", "taken"],
+)
+async def test_a_clone_that_cannot_be_made_names_the_field(client, data, sample, status, param):
+    reply = await client.post(VOICES, files={"audio_sample": ("a.wav", sample)}, data=data)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (status, param)
+
+
+async def test_a_built_in_voice_is_not_deleted(client):
+    reply = await client.delete(f"{VOICES}/female")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "invalid_value")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code", "param"),
+    [
+        ({"voice": "nobody"}, 404, "voice_not_found", "voice"),
+        ({"model": "gpt-9"}, 404, "model_not_found", "model"),
+        ({"sample_rate": 12_345}, 400, "invalid_value", "sample_rate"),
+    ],
+    ids=str,
+)
+async def test_what_there_is_not_is_named(client, fields, status, code, param):
+    reply = await client.post(SPEECH, json={"input": "Hello there."} | fields)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"], error["param"]) == (status, code, param)
+
+
+async def test_a_request_too_many_is_429(client, doubles):
+    go_on = asyncio.Event()
+
+    async def wait(place: int) -> None:
+        await go_on.wait()
+
+    doubles.llm.before = wait
+    speaking = [asyncio.create_task(client.post(SPEECH, json={"input": "Hello there."})) for _ in range(2)]
+    await doubles.llm.live.until(2)
+    reply = await client.post(SPEECH, json={"input": "Hello there."})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (429, "overloaded")
+    assert int(reply.headers["retry-after"]) >= 1
+    go_on.set()
+    assert [reply.status_code for reply in await asyncio.gather(*speaking)] == [200, 200]
+
+
+async def test_a_stage_that_fails_half_way_breaks_the_reply_off(client, doubles):
+    heard = asyncio.Event()
+
+    async def fail(place: int) -> None:
+        if place == 5:
+            await heard.wait()
+            raise GenerationFailed("It broke.")
+
+    doubles.llm.before = fail
+    with pytest.raises(httpx.RemoteProtocolError):
+        async with client.stream("POST", SPEECH, json={"input": "Hello there.", "response_format": "pcm"}) as reply:
+            async for _ in reply.aiter_raw():
+                heard.set()
+
+
+async def test_a_listener_who_leaves_frees_every_stage(client, doubles):
+    async def wait(place: int) -> None:
+        if place == 5:
+            await asyncio.Event().wait()
+
+    doubles.llm.before = wait
+    async with client.stream("POST", SPEECH, json={"input": "Hello there.", "response_format": "pcm"}) as reply:
+        await anext(reply.aiter_raw())
+        assert (doubles.llm.live.count, doubles.detokenizer.live.count) == (1, 1)
+    await doubles.llm.live.until(0)
+    await doubles.detokenizer.live.until(0)
+
+
+async def test_instructions_choose_a_designed_voice(client, doubles, gateway):
+    await client.post(SPEECH, json={"input": "Hello there.", "instructions": "a man"})
+    await client.post(SPEECH, json={"input": "Hello there.", "voice": "male"})
+    by_instruction, by_name = (request.design for request in doubles.llm.spoken[-2:])
+    assert by_instruction == by_name
