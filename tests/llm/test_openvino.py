@@ -1,5 +1,6 @@
 """The graph that is built from a checkpoint, against transformers; and the folder where it is kept."""
 
+import asyncio
 import dataclasses
 import shutil
 from concurrent.futures import ProcessPoolExecutor
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from transformers import Qwen2ForCausalLM
 
 from services.llm.checkpoint import load_config
-from services.llm.engines.engine import EngineModel
+from services.llm.engines.engine import EngineModel, EngineOptions
+from services.llm.engines.openvino import OpenVinoEngine
 from services.llm.engines.openvino_conversion import converted
 from services.llm.engines.openvino_graph import NEVER, Qwen2Graph
 from services.llm.families.family import Family
+from services.llm.sampling import Sampling
 from services.llm.voices import Design, DesignedVoice, Gender
 from services.llm.weights import Weights
 
@@ -150,3 +153,19 @@ def test_processes_that_start_together_share_one_entry(copied: EngineModel, tmp_
     assert len(entries) == 1
     assert list(cache.iterdir()) == list(entries)
     ov.Core().read_model(next(iter(entries)) / "openvino_model.xml")
+
+
+async def test_sequences_beyond_the_cache_wait_and_keep_their_tokens(small_family: Family, tmp_path: Path) -> None:
+    """The cache of a batch of two holds 4096 tokens and a little; these two need 4400."""
+    options = EngineOptions(precision="f32", threads=1, max_batch=2, cache_directory=tmp_path)
+    engine = await OpenVinoEngine.load(small_family.engine_model, options)
+
+    async def drawn(seed: int) -> list[int]:
+        sampling = Sampling(max_tokens=2200, min_tokens=2200, seed=seed)
+        chunks = engine.generate(small_family.engine_model.allowed[:8], sampling, small_family.stop_ids)
+        return [token async for chunk in chunks for token in chunk]
+
+    alone = await drawn(1)
+    together, _ = await asyncio.gather(drawn(1), drawn(2))
+    assert together == alone
+    await engine.close()
