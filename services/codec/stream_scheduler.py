@@ -1,8 +1,9 @@
 """Decodes many utterances at once: whatever frames are waiting when the model is free become one batched step.
 
 It knows no family: a detokenizer keeps the state of each stream, this decides whose frames come next. A stream waits
-until its next chunk is worth a step: small at first, so that sound starts early, then doubling. While a step runs,
-frames pile up, so the batch grows with the load by itself.
+until its next chunk is there: small at first, so that sound starts early, then doubling. Where the cuts lie does not
+depend on when codes arrive, because at a short look-ahead that would change the audio. While a step runs, streams
+become ready, so the batch grows with the load by itself.
 """
 
 import asyncio
@@ -38,8 +39,9 @@ class _Utterance(Generic[Stream]):
         return self.last or len(self.pending) >= self.wanted
 
     def take(self) -> tuple[Stream, Sequence[int], bool]:
-        taken, self.pending = self.pending, []
-        return self.stream, taken, self.last
+        """Never more than was wanted, so that the cuts, and with them the audio, follow from the codes alone."""
+        taken, self.pending = self.pending[: self.wanted], self.pending[self.wanted :]
+        return self.stream, taken, self.last and not self.pending
 
 
 class StreamScheduler(Generic[Stream]):
@@ -67,7 +69,8 @@ class StreamScheduler(Generic[Stream]):
         if self._running.done():
             raise StageUnavailable("The detokenizer failed; its process ends.")
         stream = self._detokenizer.open(global_tokens, look_ahead)
-        right = self._detokenizer.receptive_field if look_ahead is None else look_ahead
+        full = self._detokenizer.receptive_field
+        right = full if look_ahead is None else min(look_ahead, full)
         utterance = _Utterance(stream, right + self._chunking.first_frames)
         self._utterances[utterance] = None
         self._metrics.streams.inc()

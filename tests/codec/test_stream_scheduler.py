@@ -85,16 +85,15 @@ async def test_streams_that_wait_together_are_decoded_together(scheduler, detoke
     assert max(detokenizer.batches) <= 4
 
 
-async def test_chunks_start_small_and_double(scheduler, detokenizer) -> None:
-    async def one_by_one() -> AsyncGenerator[Sequence[int], None]:
-        for value in range(40):
-            yield [value]
-            for _ in range(50):
-                await asyncio.sleep(0)
+@pytest.mark.parametrize("piece", [1, 3, 40])
+async def test_the_cuts_follow_from_the_codes_alone(scheduler, detokenizer, piece: int) -> None:
+    await collected(scheduler.decode([0], 0, codes(range(40), piece)))
+    assert detokenizer.sizes == [2, 4, 8, 8, 8, 8, 2]
 
-    await collected(scheduler.decode([0], 0, one_by_one()))
-    assert detokenizer.sizes[0] <= 4
-    assert max(detokenizer.sizes) >= 8
+
+async def test_the_first_chunk_waits_for_its_look_ahead(scheduler, detokenizer) -> None:
+    await collected(scheduler.decode([0], 5, codes(range(10))))
+    assert detokenizer.sizes[0] == 7
 
 
 async def test_a_code_out_of_range_names_its_field_and_leaves_others_alone(scheduler) -> None:
