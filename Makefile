@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint check fmt protos protos-check model lock
+.PHONY: bench help setup run test lint check fmt protos protos-check model lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,12 +29,23 @@ WITHOUT_NODE := $(if $(shell command -v npm),,--ignore tests/pipeline/test_opena
 test: $(VENV)/.dev ## Run the tests; no GPU, no download
 	@$(BIN)/python -m pytest -q -m 'not gpu and not vllm' $(WITHOUT_NODE) $(ARGS)
 
+# Not ours to mend: what vllm and its torch warn of.
+VLLM_WARNINGS := -W ignore::DeprecationWarning -W ignore::FutureWarning -W ignore::ResourceWarning
+
+.PHONY: test-vllm
+test-vllm: .venv-vllm/.ready ## Run the tests of the vllm engine, on its CPU build in .venv-vllm
+	@.venv-vllm/bin/python -m pytest -q -k vllm --timeout 600 $(VLLM_WARNINGS) \
+		tests/llm/test_engine_contract.py tests/llm/test_vllm_*.py $(ARGS)
+
 lint: $(VENV)/.dev protos-check ## Check style, types and protos
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --diff
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/buf lint protos
 	@$(BIN)/buf format --diff --exit-code protos
+
+bench: $(VENV)/.dev ## Measure first sound, throughput, CPU and underrun of the whole system
+	@$(BIN)/python -m bench.load $(ARGS)
 
 check: lint test ## lint, then test
 
@@ -66,4 +77,12 @@ $(VENV)/.run: pyproject.toml constraints.txt setup/venv.sh setup/torch.sh
 $(VENV)/.dev: $(VENV)/.run
 	@echo 'Installing the test tools into $(VENV) ...'
 	@$(PIP) --editable '.[$(RUN_EXTRAS),dev]'
+	@touch $@
+
+.venv-vllm/.ready: pyproject.toml setup/vllm.txt setup/venv.sh setup/torch.sh
+	@bash setup/venv.sh '$(PYTHON)' .venv-vllm
+	@echo 'Installing vllm for CPUs into .venv-vllm: about 1.5 GB, once ...'
+	@bash setup/torch.sh .venv-vllm/bin/python
+	@.venv-vllm/bin/python -m pip install -qq --no-deps --no-compile --disable-pip-version-check \
+		--requirement setup/vllm.txt --editable .
 	@touch $@
