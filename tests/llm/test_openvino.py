@@ -16,9 +16,11 @@ from transformers import Qwen2ForCausalLM
 
 from services.llm.checkpoint import load_config
 from services.llm.engines.engine import EngineModel, EngineOptions
-from services.llm.engines.openvino import OpenVinoEngine
+from services.llm.engines.openvino import open_pipeline
 from services.llm.engines.openvino_conversion import converted
 from services.llm.engines.openvino_graph import NEVER, Qwen2Graph
+from services.llm.engines.openvino_stepper import OpenVinoStepper
+from services.llm.engines.stepped import SteppedEngine
 from services.llm.families.family import Family
 from services.llm.sampling import Sampling
 from services.llm.voices import Design, DesignedVoice, Gender
@@ -156,16 +158,17 @@ def test_processes_that_start_together_share_one_entry(copied: EngineModel, tmp_
 
 
 async def test_sequences_beyond_the_cache_wait_and_keep_their_tokens(small_family: Family, tmp_path: Path) -> None:
-    """The cache of a batch of two holds 4096 tokens and a little; these two need 4400."""
-    options = EngineOptions(precision="f32", threads=1, max_batch=2, cache_directory=tmp_path)
-    engine = await OpenVinoEngine.load(small_family.engine_model, options)
+    """Two sequences of 258 tokens, and room for 384."""
+    model, options = small_family.engine_model, EngineOptions("f32", threads=1, max_batch=2, cache_directory=tmp_path)
+    pipeline = open_pipeline(converted(model, "f32", tmp_path), options, kv_blocks=12)
+    engine = SteppedEngine(model, OpenVinoStepper(pipeline))
 
     async def drawn(seed: int) -> list[int]:
-        sampling = Sampling(max_tokens=2200, min_tokens=2200, seed=seed)
-        chunks = engine.generate(small_family.engine_model.allowed[:8], sampling, small_family.stop_ids)
+        sampling = Sampling(max_tokens=250, min_tokens=250, seed=seed)
+        chunks = engine.generate(model.allowed[:8], sampling, small_family.stop_ids)
         return [token async for chunk in chunks for token in chunk]
 
-    alone = await drawn(1)
-    together, _ = await asyncio.gather(drawn(1), drawn(2))
+    alone = [await drawn(seed) for seed in range(2)]
+    together = await asyncio.gather(*map(drawn, range(2)))
     assert together == alone
     await engine.close()

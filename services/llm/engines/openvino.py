@@ -38,17 +38,18 @@ class OpenVinoEngine:
 
 def _load(model: EngineModel, options: EngineOptions) -> OpenVinoStepper:
     directory = converted(model, options.precision, options.cache_directory)
-    stepper = OpenVinoStepper(_pipeline(directory, model, options))
+    stepper = OpenVinoStepper(open_pipeline(directory, options, _kv_blocks(model.context, options.max_batch)))
     _warm_up(stepper, model, options.max_batch)
     return stepper
 
 
-def _pipeline(directory: Path, model: EngineModel, options: EngineOptions) -> genai.ContinuousBatchingPipeline:
+def open_pipeline(directory: Path, options: EngineOptions, kv_blocks: int) -> genai.ContinuousBatchingPipeline:
+    """`kv_blocks`: room for 32 tokens each. Sequences for which there is none left wait and are computed again."""
     scheduler = genai.SchedulerConfig()
     scheduler.max_num_seqs = options.max_batch
     scheduler.max_num_batched_tokens = max(_TOKENS_PER_STEP, options.max_batch)
     scheduler.enable_prefix_caching = False
-    scheduler.num_kv_blocks = _kv_blocks(model.context, options.max_batch)
+    scheduler.num_kv_blocks = kv_blocks
     # By default a CPU with bf16 computes in bf16 and every CPU keeps keys and values in 8 bits: on the bundled voice
     # that changes one token in fifty.
     properties: dict[str, object] = {

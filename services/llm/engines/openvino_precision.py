@@ -1,5 +1,6 @@
 """How a weight matrix is kept in the graph, by name. Every form is multiplied back to float32 where it is used."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -40,8 +41,8 @@ PRECISIONS: Mapping[str, Callable[[Float32], Node]] = {"f32": _f32, "bf16": _bf1
 
 
 def _scaled(weight: Float32, steps: float) -> tuple[Float32, Float32]:
-    """[out, groups, 32] rounded to integers, and the scales [out, groups, 1]."""
-    groups = weight.reshape(weight.shape[0], -1, min(_GROUP, weight.shape[1]))
+    """[out, groups, 32] rounded to integers, and the scales [out, groups, 1]; smaller groups where 32 does not fit."""
+    groups = weight.reshape(weight.shape[0], -1, math.gcd(_GROUP, weight.shape[1]))
     scales = np.abs(groups).max(axis=-1, keepdims=True) / steps
     scales[scales == 0.0] = 1.0
     return np.rint(groups / scales), scales
