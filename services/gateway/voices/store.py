@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.schema import CreateTable
 
 from services.gateway.speech import DesignedVoice
 from services.gateway.tokens import ReferenceTokens, SpeakerTokens
@@ -46,8 +47,10 @@ class VoiceStore:
         database = self._url.database
         if self._url.get_backend_name() == "sqlite" and database:
             Path(database).parent.mkdir(parents=True, exist_ok=True)
-        async with self._engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
+        try:
+            await self._make_tables()
+        except IntegrityError:  # PostgreSQL: another gateway makes the same table at this moment, and is done now.
+            await self._make_tables()
 
     async def stop(self) -> None:
         await self._engine.dispose()
@@ -130,6 +133,11 @@ class VoiceStore:
             oldest_kept = await session.scalar(newest.offset(self._max_references - 1).limit(1))
             if oldest_kept is not None:
                 await session.execute(delete(ReferenceRow).where(ReferenceRow.created_at < oldest_kept))
+
+    async def _make_tables(self) -> None:
+        async with self._engine.begin() as connection:
+            for table in Base.metadata.sorted_tables:
+                await connection.execute(CreateTable(table, if_not_exists=True))
 
     async def _inserted(self, row: Base) -> bool:
         """False when a row of that key is there already."""

@@ -122,3 +122,9 @@ async def test_oldest_references_are_forgotten_over_the_limit(open_store):
     for name in ("a", "b", "c"):
         await store.keep_reference("m", name, REFERENCE)
     assert [await store.reference("m", name) is not None for name in ("a", "b", "c")] == [False, True, True]
+
+
+async def test_gateways_that_start_together_all_find_their_tables(open_store):
+    stores = await asyncio.gather(*(open_store() for _ in range(4)))
+    await stores[0].add(voice("ann"))
+    assert await stores[3].find("ann") == voice("ann")
