@@ -5,6 +5,8 @@ Source: SparkAudio/Spark-TTS, sparktts/modules/blocks/vocos.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -111,11 +113,9 @@ class VocosBackbone(nn.Module):
         return torch.stack(steps, 1) if steps else condition[:, :0]
 
     def forward(self, frames: Frames, modulation: Tensor | None = None) -> Frames:
-        steps = (
-            modulation.unbind(1)
-            if modulation is not None and modulation.shape[1]
-            else [None] * (1 + len(self.convnext))
-        )
+        steps: Sequence[Tensor | None] = [None] * (1 + len(self.convnext))
+        if modulation is not None and modulation.shape[1]:
+            steps = modulation.unbind(1)
         frames = self.embed(frames)
         frames = frames.to(self.norm(frames.x.transpose(1, 2), steps[0]).transpose(1, 2))
         for block, step in zip(self.convnext, steps[1:], strict=True):
