@@ -57,12 +57,6 @@ def test_kv_cache_holds_one_whole_context_but_not_a_batch_of_long_ones() -> None
     assert 32768 < kv_cache_tokens(context=32768, max_batch=16) < 16 * 32768 / 4
 
 
-def test_no_end_id_comes_from_elsewhere_than_the_request() -> None:
-    settings = engine_settings(model(), CONFIG, options())
-    assert settings["generation_config"] == "vllm"
-    assert settings["skip_tokenizer_init"]
-
-
 def test_threads_are_left_to_vllm_unless_given() -> None:
     assert "OMP_NUM_THREADS" not in environment(options(threads=0))
     assert environment(options(threads=3))["OMP_NUM_THREADS"] == "3"

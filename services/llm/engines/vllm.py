@@ -110,6 +110,7 @@ def _params(sampling: Sampling, stop_ids: frozenset[int]) -> SamplingParams:
         repetition_penalty=sampling.repetition_penalty,
         seed=sampling.seed,
         stop_token_ids=sorted(stop_ids),
+        ignore_eos=True,  # Those that config.json names besides.
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
     )

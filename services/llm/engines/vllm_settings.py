@@ -29,7 +29,6 @@ class EngineSettings(TypedDict):
     kv_cache_memory_bytes: int
     gpu_memory_utilization: float
     skip_tokenizer_init: bool
-    generation_config: str
     enable_prefix_caching: bool
     disable_log_stats: bool
 
@@ -52,8 +51,6 @@ def engine_settings(model: EngineModel, config: LlmConfig, options: EngineOption
         # With the KV cache in bytes this says only what must be free at the start; the codec may be on the same GPU.
         gpu_memory_utilization=0.05,
         skip_tokenizer_init=True,
-        # "vllm" is none: the end ids of a generation_config.json would join the stop ids of every request.
-        generation_config="vllm",
         enable_prefix_caching=True,
         disable_log_stats=True,
     )
