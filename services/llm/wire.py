@@ -39,13 +39,14 @@ def voice_of(request: llm_pb2.GenerateRequest) -> Voice:
 
 
 def sampling_of(message: sampling_pb2.Sampling, limits: Limits) -> Sampling:
-    """What is absent is filled in. `max_tokens` ends at the context of the model; `min_tokens` starts where speech can.
+    """What is absent is filled in from `limits`. `max_tokens` ends at the context of the model.
 
     Raises InvalidRequest that names the field.
     """
     most = message.max_tokens if message.HasField("max_tokens") else limits.usual_most
     if most < limits.shortest:
         raise InvalidRequest(f"max_tokens must be {limits.shortest} or more here.", field="sampling.max_tokens")
+    least = message.min_tokens if message.HasField("min_tokens") else min(limits.usual_least, most)
     chosen = {
         name: getattr(message, name)
         for name in ("temperature", "top_k", "top_p", "repetition_penalty")
@@ -53,7 +54,7 @@ def sampling_of(message: sampling_pb2.Sampling, limits: Limits) -> Sampling:
     }
     return Sampling(
         max_tokens=min(most, limits.most),
-        min_tokens=max(message.min_tokens, limits.shortest),
+        min_tokens=max(least, limits.shortest),
         seed=message.seed if message.HasField("seed") else fresh_seed(),
         **chosen,
     )

@@ -63,6 +63,7 @@ def test_clone_prompt(family: Family, reference: Tokenizer) -> None:
     )
 
 
+@pytest.mark.parametrize("checkpoint", ["tiny"], indirect=True)
 def test_continuation_prompt_joins_transcript_and_text(family: Family, reference: Tokenizer) -> None:
     prompt = family.prompt(TEXT, ContinuedVoice(SPEAKER, (3, 1, 2), "Good day"))
     assert prompt.ids == spelled(
@@ -108,6 +109,7 @@ def test_only_added_tokens_may_be_drawn(family: Family, reference: Tokenizer) ->
     assert family.stop_ids < set(allowed)
 
 
+@pytest.mark.parametrize("checkpoint", ["tiny"], indirect=True)
 @pytest.mark.parametrize(
     ("voice", "field"),
     [

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.llm.families.spark.length import longest_seconds
+from services.llm.families.spark.length import longest_seconds, shortest_seconds
 
 # Text, and the seconds that a usual speaker takes for it.
 SPOKEN = [
@@ -18,6 +18,11 @@ SPOKEN = [
 @pytest.mark.parametrize(("text", "seconds"), SPOKEN)
 def test_bound_leaves_room_for_slow_speech_and_no_more(text: str, seconds: float) -> None:
     assert 1.5 * seconds <= longest_seconds(text) <= 3 * seconds + 1.5
+
+
+@pytest.mark.parametrize(("text", "seconds"), SPOKEN)
+def test_the_least_is_faster_than_anybody_speaks(text: str, seconds: float) -> None:
+    assert seconds / 5 <= shortest_seconds(text) <= seconds / 2
 
 
 def test_punctuation_alone_is_bounded_to_a_moment() -> None:

@@ -32,11 +32,12 @@ class Description:
 
 @dataclass(frozen=True)
 class Limits:
-    """Generated tokens of one segment. `shortest`: what any speech needs; `usual_most`: what its text may need;
-    `most`: what the context has room for.
+    """Generated tokens of one segment. `shortest`: what any speech needs; `usual_least` and `usual_most`: what its text
+    may need; `most`: what the context has room for.
     """
 
     shortest: int
+    usual_least: int
     usual_most: int
     most: int
 

@@ -40,7 +40,7 @@ class Sampling(_message.Message):
     max_tokens: _builtins.int
     """Most tokens of one segment, at least 1. Absent: a bound that follows the length of the text."""
     min_tokens: _builtins.int
-    """Fewest tokens of one segment."""
+    """Fewest tokens of one segment. Absent: a bound that follows the length of the text."""
     seed: _builtins.int
     """Same seed, same tokens, whatever else runs. Absent: a fresh one each time."""
     def __init__(

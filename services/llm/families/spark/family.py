@@ -8,7 +8,7 @@ from services.llm.engines.engine import EngineModel
 from services.llm.families.family import Capability, Limits, Prompt
 from services.llm.families.spark.abilities import describe
 from services.llm.families.spark.config import SparkConfig, load_spark_config
-from services.llm.families.spark.length import longest_seconds
+from services.llm.families.spark.length import longest_seconds, shortest_seconds
 from services.llm.families.spark.prompts import Codebooks, SparkPrompts
 from services.llm.families.spark.reader import Alphabet, SparkReader
 from services.llm.families.spark.speakers import SpeakerRules
@@ -95,7 +95,7 @@ class SparkFamily:
             raise Unsupported(f"This model cannot {capability.value}.")
 
     def _limits(self, text: str, prompt_tokens: int, prelude: int) -> Limits:
-        """The usual most is the prelude and as many frames as `longest_seconds(text)` holds; see there."""
+        """The usual bounds are the prelude and as many frames as `shortest_seconds` and `longest_seconds` hold."""
         room = self.engine_model.context - prompt_tokens
         shortest = prelude + _FEWEST_CODES
         if shortest > room:
@@ -104,8 +104,9 @@ class SparkFamily:
                 f"{self.engine_model.context}.",
                 field="text",
             )
-        usual = prelude + round(longest_seconds(text) * self._frame_rate)
-        return Limits(shortest=shortest, usual_most=min(usual, room), most=room)
+        least = prelude + round(shortest_seconds(text) * self._frame_rate)
+        most = prelude + round(longest_seconds(text) * self._frame_rate)
+        return Limits(shortest, max(shortest, min(least, room)), min(most, room), room)
 
 
 def _engine_model(directory: Path, llm: LlmConfig, tokens: TokenTable) -> EngineModel:

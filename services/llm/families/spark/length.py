@@ -1,4 +1,4 @@
-"""How many tokens a text may need, so that a model that does not stop is stopped."""
+"""How many tokens a text may need: a model that does not stop is stopped, one that stops at once has to go on."""
 
 import unicodedata
 
@@ -14,6 +14,11 @@ def longest_seconds(text: str) -> float:
     0.35 s for an ideograph or a capital, which may be an acronym's.
     """
     return _PAUSE + sum(map(_seconds, text))
+
+
+def shortest_seconds(text: str) -> float:
+    """About a third of the seconds that `text` takes when it is read aloud: nobody speaks faster."""
+    return sum(map(_seconds, text)) / 6
 
 
 def _seconds(character: str) -> float:
