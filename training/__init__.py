@@ -1,0 +1,1 @@
+"""How the bundled voice is made: see README.md."""
