@@ -47,6 +47,10 @@ lint: $(VENV)/.dev protos-check ## Check style, types and protos
 bench: $(VENV)/.dev ## Measure first sound, throughput, CPU and underrun of the whole system
 	@$(BIN)/python -m bench.load $(ARGS)
 
+.PHONY: bench-speech
+bench-speech: $(VENV)/.dev ## Measure what is understood of the whole system; needs espeak-ng
+	@$(BIN)/python -m bench.speech $(if $(MODEL),--model '$(MODEL)') $(ARGS)
+
 check: lint test ## lint, then test
 
 fmt: $(VENV)/.dev ## Format Python and protos
