@@ -8,9 +8,10 @@ bettered (`layers.windows.Joint`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from services.codec.families.spark.config import SparkConfig
+from services.codec.families.spark.grouping import Load, forward_tokens, groups
 from services.codec.families.spark.layers.codebook import Codebook
 from services.codec.families.spark.layers.convolution import reach
 from services.codec.families.spark.layers.frames import StateLayout, StreamState
@@ -38,11 +40,6 @@ PREFIXES = (
     "prenet.",
     "decoder.",
 )
-FORWARD_TOKENS = 16
-"""What a forward costs by itself, in tokens: streams share one while they pad it by no more than this in all.
-
-Between 3 (published widths) and 20 (bundled voice) on one CPU thread."""
-
 Samples = NDArray[np.float32]
 
 
@@ -76,6 +73,7 @@ class Turn:
     guessed: int
     look_ahead: int
     last: bool
+    load: Load
 
 
 class SparkDetokenizer:
@@ -95,7 +93,9 @@ class SparkDetokenizer:
         self.prenet = weights.load(partial(Prenet, codec.prenet), "prenet").to(device)
         self.generator = weights.load(partial(WaveGenerator, codec.decoder), "decoder").to(device)
         self.receptive_field = int(reach(self.prenet)) + self.generator.look_ahead
-        self._layout = StateLayout(nn.ModuleList((self.prenet, self.generator)))
+        parts = nn.ModuleList((self.prenet, self.generator))
+        self._layout = StateLayout(parts)
+        self._spare_tokens = forward_tokens(parts) if device.type == "cpu" else inf
 
     @classmethod
     def load(cls, model_dir: Path, device: str = "cpu") -> Self:
@@ -121,7 +121,8 @@ class SparkDetokenizer:
         """
         turns = [self._turn(stream, codes, last) for stream, codes, last in items]
         heard = [np.zeros(0, np.float32)] * len(turns)
-        for group in _groups(turns):
+        active = {index: turn.load for index, turn in enumerate(turns) if turn.codes or turn.last}
+        for group in groups(active, self._spare_tokens):
             for index, samples in zip(group, self._forward([turns[index] for index in group]), strict=True):
                 heard[index] = samples
         return heard
@@ -138,10 +139,11 @@ class SparkDetokenizer:
             raise InvalidRequest(f"code {wrong} is not in [0, {self.codebook_size})", field="codes")
         full = self.receptive_field
         look_ahead = full if stream.look_ahead is None else min(stream.look_ahead, full)
-        due = stream.received + len(new) - look_ahead > stream.emitted
+        due = max(0, stream.received + len(new) - (0 if last else look_ahead) - stream.emitted)
         guessed = full - look_ahead if due and not last else 0
         newest = new[-1] if new else stream.newest
-        return Turn(stream, new + [newest] * guessed, guessed, look_ahead, last)
+        load = Load(read=len(new) + guessed, heard=due)
+        return Turn(stream, new + [newest] * guessed, guessed, look_ahead, last, load)
 
     def _forward(self, turns: list[Turn]) -> list[Samples]:
         lengths = [len(turn.codes) for turn in turns]
@@ -178,22 +180,3 @@ class SparkDetokenizer:
                 f"global token {wrong} is not in [0, {self.global_codebook_size})", field="global_tokens"
             )
         return torch.tensor([int(token) for token in tokens], device=self.device)
-
-
-def _groups(turns: list[Turn]) -> Iterator[list[int]]:
-    """Which turns to compute together: indices, longest first, as long as the padding costs less than a forward."""
-    order = sorted(
-        (index for index, turn in enumerate(turns) if turn.codes or turn.last),
-        key=lambda index: -len(turns[index].codes),
-    )
-    group: list[int] = []
-    padding = 0
-    for index in order:
-        gap = len(turns[group[0]].codes) - len(turns[index].codes) if group else 0
-        if padding + gap > FORWARD_TOKENS:
-            yield group
-            group, padding, gap = [], 0, 0
-        group.append(index)
-        padding += gap
-    if group:
-        yield group

@@ -98,14 +98,21 @@ def reach(module: nn.Module) -> Fraction:
     return sum((Fraction(layer.padding, layer.rate) for layer in convolutions(module)), Fraction(0))
 
 
+def multiply_adds(module: nn.Module) -> int:
+    """Per token, of the convolutions."""
+    return sum(_column_cost(layer) * layer.rate for layer in convolutions(module))
+
+
 def computed(module: nn.Module) -> Fraction:
     """Tokens' worth of columns that the convolutions of a module have computed so far, each weighted by its cost."""
-    costs = [(layer, layer.weight.numel() // getattr(layer, "stride", 1)) for layer in convolutions(module)]
-    return Fraction(
-        sum(cost * layer.tally.columns for layer, cost in costs), sum(cost * layer.rate for layer, cost in costs)
-    )
+    done = sum(_column_cost(layer) * layer.tally.columns for layer in convolutions(module))
+    return Fraction(done, multiply_adds(module))
 
 
 def reset_computed(module: nn.Module) -> None:
     for layer in convolutions(module):
         layer.tally.columns = 0
+
+
+def _column_cost(layer: Conv1d | ConvTranspose1d) -> int:
+    return layer.weight.numel() // (layer.stride if isinstance(layer, ConvTranspose1d) else 1)

@@ -118,15 +118,3 @@ def test_streams_in_one_batch_do_not_touch_one_another(
             going -= {index} if last else set()
     for each, pieces in zip(spoken, heard, strict=True):
         assert_close(np.concatenate(pieces), detokenizer.decode(each.global_tokens, each.codes))
-
-
-def test_chunks_of_one_size_share_a_forward_and_long_ones_do_not_pad_short_ones(
-    detokenizers: dict[str, SparkDetokenizer],
-) -> None:
-    detokenizer = detokenizers["even"]
-    spoken = utterance(detokenizer, 100, 3)
-    reset_computed(detokenizer.prenet)
-    items = [(detokenizer.open(spoken.global_tokens), spoken.codes[:length], True) for length in (100, 3, 99, 4)]
-    heard = detokenizer.step(items)
-    assert [len(samples) // detokenizer.hop for samples in heard] == [100, 3, 99, 4]
-    assert computed(detokenizer.prenet) == 2 * 100 + 2 * 4
