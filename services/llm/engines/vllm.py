@@ -12,13 +12,13 @@ from itertools import count
 
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.exceptions import VLLMClientError
+from vllm.exceptions import VLLMClientError, VLLMServerError
 from vllm.inputs import tokens_input
 from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
-from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+from vllm.v1.engine.exceptions import EngineDeadError
 
 from services.llm.checkpoint import load_config
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
@@ -43,8 +43,7 @@ class VllmEngine:
         """`max_batch` also sizes the KV cache; `threads` counts on a CPU; `cache_directory` keeps compiled kernels."""
         Weights(model.directory)  # Refuses what must not be run.
         settings = engine_settings(model, load_config(model.directory), options)
-        for name, value in environment(options).items():
-            os.environ.setdefault(name, value)
+        os.environ.update(environment(options))
         engine = cls(model, await asyncio.to_thread(_start, settings))
         await engine._warm_up()
         return engine
@@ -128,9 +127,7 @@ def _drawn(output: RequestOutput) -> list[int]:
 def _own_errors() -> Iterator[None]:
     try:
         yield
-    except EngineDeadError as exc:
-        raise GenerationFailed("The engine died.") from exc
-    except EngineGenerateError as exc:
-        raise GenerationFailed("The engine failed on this sequence.") from exc
+    except VLLMServerError as exc:
+        raise GenerationFailed("The engine died, or failed on this sequence.") from exc
     except VLLMClientError as exc:
         raise InvalidRequest(str(exc), field="prompt") from exc
