@@ -39,6 +39,6 @@ def read(folder: Path, number: int) -> Sequence[Utterance]:
 
 
 def samples(folder: Path, number: int) -> NDArray[np.int16]:
-    """All samples of a shard, mapped and not read."""
+    """All samples of a shard, mapped: what is written to them stays in memory."""
     file = folder / f"{number:04}.pcm"
-    return np.memmap(file, "<i2", "r") if file.stat().st_size else np.zeros(0, np.int16)
+    return np.memmap(file, "<i2", "c") if file.stat().st_size else np.zeros(0, np.int16)

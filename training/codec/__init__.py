@@ -1,0 +1,1 @@
+"""The codec: modules, losses and the two stages of its training."""

@@ -1,0 +1,105 @@
+"""Run a step until its time is used up: progress, a log, checkpoints, and taking up where an earlier run stopped."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from training.budget import Budget
+from training.options import Options
+from training.progress import Progress
+
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+_SECONDS_BETWEEN_CHECKPOINTS = 90.0
+
+Figures = Mapping[str, Tensor | float]
+
+
+class Kept(Protocol):
+    """What a checkpoint holds."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> object: ...
+
+
+@dataclass
+class Loop:
+    """folder: of the step's checkpoint and log. every: steps between two lines of the log."""
+
+    name: str
+    folder: Path
+    kept: Mapping[str, Kept]
+    budget: Budget
+    every: int = 10
+
+    @classmethod
+    def resume(cls, name: str, kept: Mapping[str, Kept], options: Options, *, every: int = 10) -> "Loop":
+        """Puts the state of an earlier run, if there was one, into what is `kept`."""
+        folder = options.out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        budget = Budget(options.minutes, options.session, options.steps)
+        loop = cls(name, folder, kept, budget, every)
+        if (folder / CHECKPOINT).exists():
+            loop._load()
+        return loop
+
+    def run(self, step: Callable[[float], Figures]) -> bool:
+        """`step` gets the progress, 0 to 1, and returns figures for the log. Returns whether the step is done."""
+        saved = time.monotonic()
+        with _stopped_by_signal(self.budget), Progress(self.name, self.budget) as progress:
+            while not self.budget.spent:
+                figures = step(self.budget.progress)
+                self.budget.step += 1
+                if self.budget.step % self.every == 0:
+                    progress.show(self.budget.step, self._log(figures))
+                if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+        return self.budget.done
+
+    def save(self) -> None:
+        state = {name: kept.state_dict() for name, kept in self.kept.items()}
+        partial = self.folder / "checkpoint.partial"
+        torch.save({**state, "step": self.budget.step, "elapsed": self.budget.elapsed}, partial)
+        partial.replace(self.folder / CHECKPOINT)
+
+    def _load(self) -> None:
+        state = torch.load(self.folder / CHECKPOINT, map_location="cpu", weights_only=True)
+        for name, kept in self.kept.items():
+            kept.load_state_dict(state[name])
+        self.budget.step, self.budget.before = state["step"], state["elapsed"]
+
+    def _log(self, figures: Figures) -> dict[str, float]:
+        values = {name: float(value) for name, value in figures.items()}
+        line = {"step": self.budget.step, "seconds": round(self.budget.elapsed, 2), **values}
+        with (self.folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        return values
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / LOG).read_text("utf-8").splitlines()]
+
+
+@contextmanager
+def _stopped_by_signal(budget: Budget) -> Iterator[None]:
+    """SIGTERM ends the run as the end of its time would: with a checkpoint."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        budget.session = 0.0
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

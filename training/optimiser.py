@@ -1,0 +1,75 @@
+"""The optimiser that every step uses, and a running mean of the weights."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class Optimiser:
+    """AdamW with warm-up and a cosine to a twentieth, by the progress of the step; gradients are clipped."""
+
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], rate: float, *, beta: float = 0.98, decay: float = 0.01
+    ) -> None:
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self._rate = rate
+        fused = self.parameters[0].is_cuda
+        self.adam = torch.optim.AdamW(
+            self.parameters, lr=rate, betas=(0.9, beta), weight_decay=decay, eps=1e-8, fused=fused
+        )
+
+    def step(self, loss: Tensor, progress: float, *, clip: float = 1.0) -> Tensor:
+        """Returns the norm of the gradients."""
+        for group in self.adam.param_groups:
+            group["lr"] = self._rate * schedule(progress)
+        self.adam.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self.parameters, clip)
+        self.adam.step()
+        return norm
+
+    def state_dict(self) -> dict[str, object]:
+        return self.adam.state_dict()
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        self.adam.load_state_dict(state)
+
+
+def schedule(progress: float, warm_up: float = 0.02, floor: float = 0.05) -> float:
+    """Factor of the learning rate."""
+    if progress < warm_up:
+        return max(progress / warm_up, 0.01)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+class MeanWeights:
+    """An exponential mean of a module's weights: smoother than the last step's."""
+
+    def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
+        self._module, self._decay, self._updates = module, decay, 0
+        self.mean = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """The first updates weigh more, so that the start is soon forgotten."""
+        self._updates += 1
+        weight = 1 - min(self._decay, self._updates / (self._updates + 9))
+        for name, value in self._module.state_dict().items():
+            mean = self.mean[name]
+            if value.is_floating_point():
+                mean.lerp_(value, weight)
+            else:
+                mean.copy_(value)
+
+    def state_dict(self) -> dict[str, object]:
+        return {"mean": self.mean, "updates": self._updates}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        mean, updates = state["mean"], state["updates"]
+        assert isinstance(mean, dict)
+        assert isinstance(updates, int)
+        for name, value in mean.items():
+            self.mean[name].copy_(value)
+        self._updates = updates
