@@ -80,11 +80,15 @@ class Loop:
         self.budget.step, self.budget.before = state["step"], state["elapsed"]
 
     def _log(self, figures: Figures) -> dict[str, float]:
-        values = {name: float(value) for name, value in figures.items()}
+        values = {name: _float(value) for name, value in figures.items()}
         line = {"step": self.budget.step, "seconds": round(self.budget.elapsed, 2), **values}
         with (self.folder / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
         return values
+
+
+def _float(value: Tensor | float) -> float:
+    return float(value.detach()) if isinstance(value, Tensor) else value
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:

@@ -70,7 +70,6 @@ class CodecSizes:
             feat_proj_dropout=0.0,
             layerdrop=0.0,
             mask_time_prob=0.0,
-            attn_implementation="sdpa",
         )
 
     def bicodec(self) -> dict[str, Any]:

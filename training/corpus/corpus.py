@@ -21,7 +21,7 @@ class Corpus:
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        self._folder, self._device = folder, device
+        self._folder, self.device = folder, device
         self._shards: dict[int, Tensor] = {}
         self.utterances: list[Utterance] = []
         self.by_voice: dict[str, list[int]] = defaultdict(list)
@@ -41,7 +41,7 @@ class Corpus:
 
     def crops(self, places: Sequence[tuple[int, int]], length: int) -> Tensor:
         """places: utterance and first sample -> [B, length] float32 on the device, silence beyond the ends."""
-        crops = torch.zeros(len(places), length, device=self._device)
+        crops = torch.zeros(len(places), length, device=self.device)
         for row, (index, start) in enumerate(places):
             utterance = self.utterances[index]
             first, last = max(start, 0), min(start + length, utterance.samples)
@@ -57,7 +57,7 @@ class Corpus:
     def _add(self, number: int) -> None:
         # Copy-on-write: torch takes no array that it must not write to.
         mapped = torch.from_numpy(np.asarray(shards.samples(self._folder, number)))
-        self._shards[number] = mapped.to(self._device)
+        self._shards[number] = mapped.to(self.device)
         for utterance in shards.read(self._folder, number):
             index = len(self.utterances)
             self.utterances.append(utterance)

@@ -1,0 +1,41 @@
+"""What guides the first stage at every depth, and is thrown away behind it."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from training.codec.sizes import CodecSizes
+from training.codec.spectra import MEAN, Spectra
+from training.corpus.phones import PHONES
+
+
+@dataclass(frozen=True)
+class Depths:
+    """The codec's states, [B, F, C] each: behind wav2vec2's convolutions, its tapped layers, the encoder; the quantised
+    directions where the target needs them; the decoder's output; and the d-vectors [B, D].
+    """
+
+    heard: Tensor
+    taps: Tensor
+    latents: Tensor
+    moved: Tensor
+    output: Tensor
+    d_vector: Tensor
+
+
+class Heads(nn.Module):
+    def __init__(self, sizes: CodecSizes, voices: int) -> None:
+        super().__init__()
+        self.heard = _spectrum(sizes.channels, Spectra.coarse_width)
+        self.taps = _spectrum(sizes.hidden, Spectra.coarse_width)
+        self.latents = _spectrum(sizes.latent, Spectra.coarse_width)
+        self.output = _spectrum(sizes.latent, Spectra.coarse_width + Spectra.fine_width)
+        self.phones = nn.Sequential(nn.Linear(sizes.code_width, 128), nn.GELU(), nn.Linear(128, len(PHONES)))
+        self.tap_phones = nn.Linear(sizes.hidden, len(PHONES))
+        self.voices = nn.Linear(sizes.latent, voices)
+
+
+def _spectrum(inputs: int, outputs: int) -> nn.Sequential:
+    last = nn.Linear(inputs, outputs)
+    nn.init.constant_(last.bias, MEAN)
+    return nn.Sequential(nn.LayerNorm(inputs), last)
