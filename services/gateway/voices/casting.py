@@ -5,6 +5,7 @@ The speaker is cast ahead of the speech, from fixed words and a fixed seed: what
 part in it, so equal requests sound equal whoever came first.
 """
 
+import asyncio
 from contextlib import aclosing
 
 from services.gateway.speech import DesignedVoice, Sampling
@@ -22,15 +23,20 @@ class Casting:
     def __init__(self, stages: Stages, store: VoiceStore) -> None:
         self._stages = stages
         self._store = store
+        self._one_at_a_time = asyncio.Lock()
 
     async def cast(self, design: DesignedVoice) -> DesignedTokens:
         """Raises what the LLM raises."""
         model_id = self._stages.model().id
         speaker = await self._store.designed_speaker(model_id, design)
         if speaker is None:
-            made_up = await self._made_up(design)
-            speaker = await self._store.keep_designed_speaker(model_id, design, made_up)
+            async with self._one_at_a_time:
+                speaker = await self._store.designed_speaker(model_id, design) or await self._first(model_id, design)
         return DesignedTokens(design, speaker)
+
+    async def _first(self, model_id: str, design: DesignedVoice) -> SpeakerTokens:
+        """Another gateway on the same store may be faster: then its speaker is kept, here too."""
+        return await self._store.keep_designed_speaker(model_id, design, await self._made_up(design))
 
     async def _made_up(self, design: DesignedVoice) -> SpeakerTokens:
         for seed in _SEEDS[:-1]:
