@@ -77,7 +77,7 @@ class Turn:
 
 
 class SparkDetokenizer:
-    """The decoder half of one checkpoint, float32. Not thread-safe: one step at a time."""
+    """The decoder half of one checkpoint, float32. One step at a time; `open` may run beside it on another thread."""
 
     def __init__(self, config: SparkConfig, weights: Weights, device: torch.device) -> None:
         codec = config.codec
