@@ -116,7 +116,7 @@ def bench(
         list[str], typer.Option(help="VOICE, or VOICE=TEACHER with a voice of espeak-ng; may be given again.")
     ] = list(TEACHERS),  # noqa: B006
     sentences: Annotated[Path, typer.Option(help="One a line, of words that pocketsphinx knows.")] = UNSEEN,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many sentences.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Speak only so many; any can be picked.")] = None,
     seed: Annotated[int, typer.Option(help="Of the first sentence; the next one has the next.")] = 0,
     url: Annotated[str, typer.Option(envvar="VOXLINE_URL", help="Of a running server. Default: start one.")] = "",
     api_key: KeyOption = "",
@@ -131,13 +131,13 @@ def bench(
 
     Prints a table, and the same as markdown for the card of the model.
     """
-    teachers, fields, texts = with_teachers(voices), request_fields(request), read_sentences(sentences, limit)
+    teachers, fields, texts = with_teachers(voices), request_fields(request), read_sentences(sentences)
     teacher, folder = Teacher(), find_model(model, "main")
     with Listeners(texts, processes) as listeners, served(url, folder) as where:
         speakers = Speakers(teacher, Codec(folder), System(Api(where, api_key), fields))
-        utterances = listen(speakers, teachers, texts, listeners, seed)
+        utterances = listen(speakers, teachers, texts[:limit], listeners, seed)
     utterances.sort(key=lambda each: (list(teachers).index(each.voice), (TEACHER, CODEC, SYSTEM).index(each.source)))
-    about = {"model": folder.name, "sentences": len(texts), "seed": seed, "teacher": teacher.version, **fields}
+    about = {"model": folder.name, "sentences": len(texts[:limit]), "seed": seed, TEACHER: teacher.version, **fields}
     report(figures(utterances), utterances, about, json_file)
 
 

@@ -14,7 +14,7 @@ from bench.speech.sentences import spoken
 TEACHER = "espeak-ng"
 CODEC = "codec reconstruction"
 SYSTEM = "text to speech"
-HEADINGS = ("voice", "source", "picked right", "word error rate", "duration ratio")
+HEADINGS = ("voice", "source", "picked right", "WER", "duration ratio")
 FRAME = SAMPLE_RATE // 100
 QUIET = 0.05
 """-26 dB: codecs make faint noise of silence."""

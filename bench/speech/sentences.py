@@ -11,8 +11,8 @@ UNSEEN = Path(__file__).parent / "sentences.txt"
 DEVELOPMENT = Path(__file__).parent / "dev.txt"
 
 
-def read_sentences(path: Path, limit: int | None = None) -> list[str]:
-    """The first `limit` of them. Raises Failure for an unreadable or empty file, and for one sentence twice."""
+def read_sentences(path: Path) -> list[str]:
+    """Raises Failure for an unreadable or empty file, and for one sentence twice."""
     try:
         sentences = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
     except OSError as exc:
@@ -20,7 +20,7 @@ def read_sentences(path: Path, limit: int | None = None) -> list[str]:
     plain = [spoken(sentence) for sentence in sentences]
     if not plain or len(set(plain)) < len(plain):
         raise Failure(f"{path} has {'the same sentence twice' if plain else 'no sentence'}.")
-    return sentences[:limit]
+    return sentences
 
 
 def spoken(sentence: str) -> str:

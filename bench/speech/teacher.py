@@ -17,7 +17,7 @@ TEACHERS = {"male": "en-us", "female": "en-us+f2"}
 class Teacher:
     def __init__(self) -> None:
         """Raises Failure when there is no espeak-ng."""
-        self.version = _espeak(["--version"]).decode().partition("Data")[0].strip()
+        self.version = _espeak(["--version"]).decode().partition(" Data")[0].split()[-1]
 
     def say(self, text: str, voice: str) -> Samples:
         """[T] at SAMPLE_RATE; `voice` as espeak-ng names it, e.g. en-us+f2."""
