@@ -6,8 +6,8 @@ from contextlib import aclosing
 from google.api import httpbody_pb2
 from google.protobuf import empty_pb2
 
+from services.gateway.fields import renamed
 from services.gateway.gateway import Gateway
-from services.gateway.rest.fields import renamed
 from services.gateway.rpc.pages import page
 from services.gateway.rpc.replies import events, voice_to_proto
 from services.gateway.rpc.requests import to_dictation, to_speech, to_voice_id

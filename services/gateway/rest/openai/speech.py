@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from services.gateway.audio.encoders import ENCODERS
+from services.gateway.fields import renamed
 from services.gateway.reply import Reply
-from services.gateway.rest.fields import renamed
 from services.gateway.rest.gateway import TheGateway
 from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
 from services.gateway.rest.openai import sse

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, UploadFile
 from pydantic import BaseModel
 
-from services.gateway.rest.fields import renamed
+from services.gateway.fields import renamed
 from services.gateway.rest.gateway import TheGateway
 from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
 from services.gateway.voices.voice import Voice
