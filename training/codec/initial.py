@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from services.codec.families.spark.layers.convolution import Conv1d, ConvTranspose1d
-from services.codec.families.spark.layers.generator import Snake
+from services.codec.families.spark.layers.generator import ResidualUnit, Snake
 from services.codec.families.spark.layers.vocos import AdaLayerNorm, ConvNeXtBlock, LayerNorm, Linear, VocosBackbone
 from services.codec.families.spark.perceiver import Perceiver, RmsNorm
 
@@ -54,6 +54,10 @@ def _temper(layer: nn.Module) -> None:
             for block in layer.convnext:
                 assert isinstance(block, ConvNeXtBlock)
                 block.gamma.fill_(1 / len(layer.convnext))
+        case ResidualUnit():
+            last = layer.block[-1]
+            assert isinstance(last, Conv1d)
+            last.weight.mul_(0.2)
         case AdaLayerNorm():
             for linear, bias in ((layer.scale, 1.0), (layer.shift, 0.0)):
                 linear.weight.mul_(0.1)

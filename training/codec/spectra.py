@@ -38,8 +38,11 @@ class Spectra(nn.Module):
         self.register_buffer("long_window", torch.hann_window(_COARSE), persistent=False)
         self.register_buffer("fine_window", F.pad(torch.hann_window(400), (56, 56)), persistent=False)
 
-    @torch.no_grad()
     def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad(), torch.autocast(samples.device.type, enabled=False):
+            return self._spectra(samples)
+
+    def _spectra(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         frames = 1 + (samples.shape[1] - FIRST_FRAME) // HOP
         coarse = torch.cat((self._coarse(samples, self.window, self.mel), self._low(samples)), 1)[:, :, :frames]
         fine = self.fine_mel @ _magnitudes(samples, self.fine_window, HOP // 2, FIRST_FRAME // 2 - HOP // 4)

@@ -35,7 +35,7 @@ class FirstStage:
             self.codebook.begin()
         with self._compute.autocast():
             depths, codes, commitment, heard = self._forward(batch, adapt=progress < _ADAPT_UNTIL)
-        losses = self._losses(batch, depths, heard)
+            losses = self._losses(batch, depths, heard)
         guidance = 1.0 if progress < _GUIDED_UNTIL else 0.2
         loss = losses["mel"] + losses["fine"] + 0.3 * losses["phones"] + 0.5 * commitment + 2 * losses["spread"]
         loss = loss + guidance * (losses["guides"] + 0.2 * losses["voices"] + losses["same"])

@@ -1,0 +1,1 @@
+"""The published layout of a Spark-TTS checkpoint, written."""

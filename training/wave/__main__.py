@@ -1,0 +1,56 @@
+"""Train the wave generator on tokens: OUT/wave; and put the decoder into OUT/voice."""
+
+import torch
+
+from training.corpus.corpus import Corpus
+from training.device import Compute
+from training.export import bicodec
+from training.loop import Kept, Loop
+from training.options import Options
+from training.prefetch import ahead
+from training.tokens.__main__ import NAME as TOKENS
+from training.tokens.__main__ import VOICE
+from training.tokens.store import Tokens
+from training.wave.crops import Crops
+from training.wave.discriminator import Discriminator
+from training.wave.modules import Decoder
+from training.wave.stage import SecondStage
+
+NAME = "wave"
+_FRAMES = 88
+_ROWS_ON_GPU, _ROWS_ON_CPU, _ROWS_TINY = 64, 6, 4
+# Judges cost more than they bring where the time is short.
+_JUDGED_FROM_ON_GPU, _JUDGED_FROM_ON_CPU = 0.45, 0.6
+_CHANNELS_ON_GPU, _CHANNELS_ON_CPU = 32, 12
+
+
+def main(options: Options) -> bool:
+    torch.manual_seed(options.seed)
+    compute, voice = Compute.choose(options.device), options.out / VOICE
+    corpus = Corpus(options.data / "train", compute.device)
+    tokens = Tokens(options.out / TOKENS / "train", corpus)
+    decoder = Decoder(voice).to(compute.device)
+    judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)
+    crops = iter(Crops(corpus, tokens, _FRAMES, _rows(options, compute), options.seed))
+    judged_from = _JUDGED_FROM_ON_GPU if compute.on_gpu else _JUDGED_FROM_ON_CPU
+    stage = SecondStage(decoder, judges, ahead(crops, 4) if compute.on_gpu else crops, compute, judged_from)
+    kept: dict[str, Kept] = {
+        "decoder": decoder,
+        "judges": judges,
+        "optimiser": stage.optimiser,
+        "judges_optimiser": stage.judges_optimiser,
+        "mean": stage.mean,
+    }
+    done = Loop.resume(NAME, kept, options).run(stage)
+    bicodec.write_weights(voice, stage.mean.mean)
+    return done
+
+
+def _rows(options: Options, compute: Compute) -> int:
+    if options.size == "tiny":
+        return _ROWS_TINY
+    return _ROWS_ON_GPU if compute.on_gpu else _ROWS_ON_CPU
+
+
+if __name__ == "__main__":
+    main(Options.parse(__doc__))

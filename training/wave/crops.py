@@ -1,0 +1,79 @@
+"""Batches for the second stage: tokens, and the samples that they stand for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.codec.sizes import HOP
+from training.corpus.corpus import Corpus
+from training.tokens.store import Tokens
+
+MARGIN = 12
+"""Frames at a cut edge whose sound is not judged: it would need the tokens beyond."""
+_SAME_CLIP = 0.5
+
+
+@dataclass(frozen=True)
+class Crop:
+    """codes [B, F], globals_ [B, N] (half of them of another clip of the same voice), samples [B, hop * F], and
+    judged [B, hop * F]: 1 where the samples can be known from the tokens.
+    """
+
+    codes: Tensor
+    globals_: Tensor
+    samples: Tensor
+    judged: Tensor
+
+
+class Crops:
+    """Endless. frames: of a crop, margins included; rows: of a batch."""
+
+    def __init__(self, corpus: Corpus, tokens: Tokens, frames: int, rows: int, seed: int) -> None:
+        self._corpus, self._tokens, self._frames, self._rows = corpus, tokens, frames, rows
+        self._draws = np.random.default_rng(seed)
+        self._long = [index for index, codes in enumerate(tokens.codes) if len(codes) >= frames]
+        if not self._long:
+            raise ValueError(f"no utterance has {frames} frames")
+
+    def __iter__(self) -> Iterator[Crop]:
+        while True:
+            yield self._batch()
+
+    def _batch(self) -> Crop:
+        indices = [self._long[index] for index in self._draws.integers(len(self._long), size=self._rows)]
+        # Beyond the ends, and back: beginnings and ends come often enough.
+        rooms = [len(self._tokens.codes[index]) - self._frames for index in indices]
+        starts = [int(np.clip(self._draws.integers(-MARGIN, room + MARGIN + 1), 0, room)) for room in rooms]
+        codes = [
+            self._tokens.codes[index][start : start + self._frames]
+            for index, start in zip(indices, starts, strict=True)
+        ]
+        judged = [_judged(start, room, self._frames) for start, room in zip(starts, rooms, strict=True)]
+        device = self._corpus.device
+        places = [(index, HOP * start) for index, start in zip(indices, starts, strict=True)]
+        return Crop(
+            codes=torch.from_numpy(np.stack(codes).astype(np.int64)).to(device),
+            globals_=torch.from_numpy(np.stack([self._globals(index) for index in indices])).to(device),
+            samples=self._corpus.crops(places, HOP * self._frames),
+            judged=torch.from_numpy(np.stack(judged)).to(device).repeat_interleave(HOP, dim=1),
+        )
+
+    def _globals(self, index: int) -> NDArray[np.int64]:
+        if self._draws.random() >= _SAME_CLIP:
+            voice = self._corpus.by_voice[self._corpus.utterances[index].voice]
+            index = voice[int(self._draws.integers(len(voice)))]
+        tokens: NDArray[np.int64] = self._tokens.globals_[index].astype(np.int64)
+        return tokens
+
+
+def _judged(start: int, room: int, frames: int) -> NDArray[np.float32]:
+    judged = np.ones(frames, np.float32)
+    if start > 0:
+        judged[:MARGIN] = 0
+    if start < room:
+        judged[-MARGIN:] = 0
+    return judged

@@ -1,0 +1,60 @@
+"""The second stage: first by spectra alone, then also against judges."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from training.device import Compute
+from training.loop import Figures
+from training.optimiser import MeanWeights, Optimiser
+from training.wave.crops import Crop
+from training.wave.discriminator import Discriminator, judge_loss, maker_losses
+from training.wave.modules import Decoder
+from training.wave.spectral import SpectralLoss
+
+_SPECTRA, _LINEAR, _SEEN = 15.0, 5.0, 2.0
+_CLIP = 50.0
+
+
+class SecondStage:
+    """One call is one step of the optimiser. judged_from: the progress at which the judges come in; 1 for never."""
+
+    def __init__(
+        self, decoder: Decoder, judges: Discriminator, crops: Iterator[Crop], compute: Compute, judged_from: float
+    ) -> None:
+        self._decoder, self._judges, self._crops, self._compute = decoder, judges, crops, compute
+        self._judged_from = judged_from
+        self._spectral = SpectralLoss().to(compute.device)
+        self.optimiser = Optimiser(decoder.parameters(), 6e-4, beta=0.9)
+        self.judges_optimiser = Optimiser(judges.parameters(), 3e-4, beta=0.9)
+        self.mean = MeanWeights(decoder)
+
+    def __call__(self, progress: float) -> Figures:
+        crop = next(self._crops)
+        with self._compute.autocast():
+            samples = self._decoder(crop.codes, crop.globals_)
+        made, real = samples.float() * crop.judged, crop.samples * crop.judged
+        mel, linear = self._spectral(made, real)
+        loss = _SPECTRA * mel + _LINEAR * linear
+        figures = {"mel": mel, "linear": linear}
+        if progress >= self._judged_from:
+            judging = self._judge(made.detach(), real, progress)
+            convinced, seen = self._convince(made, real)
+            loss = loss + convinced + _SEEN * seen
+            figures |= {"judging": judging, "convinced": convinced, "seen": seen}
+        norm = self.optimiser.step(loss, progress, clip=_CLIP)
+        self.mean.update()
+        return {**figures, "norm": norm}
+
+    def _judge(self, made: Tensor, real: Tensor, progress: float) -> Tensor:
+        with self._compute.autocast():
+            loss = judge_loss(self._judges(made), self._judges(real))
+        self.judges_optimiser.step(loss, progress)
+        return loss
+
+    def _convince(self, made: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        with self._compute.autocast():
+            with torch.no_grad():
+                seen = self._judges(real)
+            return maker_losses(self._judges(made), seen)
