@@ -1,34 +1,35 @@
 """The optimiser that every step uses, and a running mean of the weights."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 
 class Optimiser:
-    """AdamW with warm-up and a cosine to a twentieth, by the progress of the step; gradients are clipped."""
+    """AdamW with warm-up and a cosine to a twentieth, by the progress of the step.
 
-    def __init__(
-        self, parameters: Iterable[nn.Parameter], rate: float, *, beta: float = 0.98, decay: float = 0.01
-    ) -> None:
-        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+    The gradients of each module are clipped by themselves: one that runs wild does not stop the others.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], rate: float, *, beta: float = 0.98, decay: float = 0.01) -> None:
+        self._groups = [[each for each in module.parameters() if each.requires_grad] for module in modules]
         self._rate = rate
-        fused = self.parameters[0].is_cuda
+        parameters = [each for group in self._groups for each in group]
         self.adam = torch.optim.AdamW(
-            self.parameters, lr=rate, betas=(0.9, beta), weight_decay=decay, eps=1e-8, fused=fused
+            parameters, lr=rate, betas=(0.9, beta), weight_decay=decay, fused=parameters[0].is_cuda
         )
 
     def step(self, loss: Tensor, progress: float, *, clip: float = 1.0) -> Tensor:
-        """Returns the norm of the gradients."""
+        """Returns the largest of the modules' norms."""
         for group in self.adam.param_groups:
             group["lr"] = self._rate * schedule(progress)
         self.adam.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.parameters, clip)
+        norms = [nn.utils.clip_grad_norm_(group, clip) for group in self._groups]
         self.adam.step()
-        return norm
+        return torch.stack(norms).max()
 
     def state_dict(self) -> dict[str, object]:
         return self.adam.state_dict()

@@ -27,6 +27,7 @@ def main(options: Options) -> bool:
     voices = sorted(Cast.draw(PUPILS, HELD_OUT_SPEAKERS).voices)
     codec, heads = Codec(sizes).to(compute.device), Heads(sizes, len(voices)).to(compute.device)
     batches = iter(Pairs(corpus, voices, _seconds(options, compute), sizes.reference_samples, options.seed))
+    codec.speaker_encoder.calibrate(torch.cat([next(batches).reference for _ in range(4)]))
     stage = FirstStage(codec, heads, ahead(batches, 4) if compute.on_gpu else batches, compute, _RATE)
     kept: dict[str, Kept] = {"codec": codec, "heads": heads, "codebook": stage.codebook, "optimiser": stage.optimiser}
     return Loop.resume(NAME, kept, options).run(stage)

@@ -15,7 +15,7 @@ from services.codec.families.spark.encoder import Encoder
 from services.codec.families.spark.layers.frames import Frames
 from services.codec.families.spark.layers.prenet import Prenet
 from services.codec.families.spark.mel import MelSpectrogram
-from services.codec.families.spark.perceiver import HEAD_WIDTH, Perceiver
+from services.codec.families.spark.perceiver import HEAD_WIDTH, CrossAttention, Layer, Perceiver
 from services.codec.families.spark.wav2vec2 import TAPS
 from services.codec.families.spark.weights import Weights
 from training.codec.initial import initialise
@@ -23,6 +23,10 @@ from training.codec.sizes import CodecSizes
 
 # In the reference's code: heads of the perceiver, its depth, and the groups of ECAPA's blocks.
 _HEADS, _DEPTH, _SCALE = 8, 2, 8
+_MOST_POWER = 6.0
+# Deviations to begin with: of the perceiver's latents, of what its feed-forward layers add, and of the speaker latents
+# before they are bounded, where four levels are used about equally then.
+_LATENTS, _FED, _SPREAD = 0.5, 0.3, 0.8
 
 
 class Hearing(nn.Module):
@@ -51,29 +55,39 @@ class Hearing(nn.Module):
 class LevelQuantizer(nn.Module):
     """Finite scalar quantisation with gradients straight through the rounding: latents [..., D] -> [..., D]."""
 
+    span: Tensor
+    offset: Tensor
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, latent: int, levels: tuple[int, ...]) -> None:
         super().__init__()
         self.project_in = nn.Linear(latent, len(levels))
         self.project_out = nn.Linear(len(levels), latent)
-        self.levels = levels
+        counts = torch.tensor(levels)
+        half = (counts - 1) * (1 + 1e-3) / 2
+        offset = torch.where(counts % 2 == 0, 0.5, 0.0)
+        constants = {"span": half, "offset": offset, "shift": torch.atanh(offset / half), "scale": counts // 2}
+        for name, value in constants.items():
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Also returns what was rounded, [..., levels] in about [-1, 1]."""
         with torch.autocast(latents.device.type, enabled=False):
-            levels = torch.tensor(self.levels, device=latents.device, dtype=torch.float32)
-            half = (levels - 1) * (1 + 1e-3) / 2
-            offset = torch.where(levels % 2 == 0, 0.5, 0.0)
-            bounded = torch.tanh(self.project_in(latents.float()) + torch.atanh(offset / half)) * half - offset
+            bounded = torch.tanh(self.project_in(latents.float()) + self.shift) * self.span - self.offset
             rounded = bounded + (bounded.round() - bounded).detach()
-            return self.project_out(rounded / (levels // 2)), bounded / (levels // 2)
+            return self.project_out(rounded / self.scale), bounded / self.scale
 
 
 @dataclass(frozen=True)
 class Heard:
-    """Of reference clips: d_vector [B, D]; bounded: the latents before rounding [B, N, levels]."""
+    """Of reference clips: d_vector [B, D]; bounded: the latents before rounding [B, N, levels]; excess: how far the
+    perceiver's states are above the size that they should keep to.
+    """
 
     d_vector: Tensor
     bounded: Tensor
+    excess: Tensor
 
 
 class SpeakerEncoder(nn.Module):
@@ -91,9 +105,39 @@ class SpeakerEncoder(nn.Module):
     def forward(self, clips: Tensor) -> Heard:
         with torch.autocast(clips.device.type, enabled=False):
             mel = self.mel(clips)
-        latents = self.perceiver_sampler(self.speaker_encoder(mel).transpose(1, 2))
+        latents, excess = self._resample(self.speaker_encoder(mel).transpose(1, 2))
         quantized, bounded = self.quantizer(latents)
-        return Heard(self.project(quantized.transpose(1, 2).flatten(1)), bounded)
+        return Heard(self.project(quantized.transpose(1, 2).flatten(1)), bounded, excess)
+
+    def _resample(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """The perceiver, watched: nothing normalises its states before the end, and its gated layers square them."""
+        perceiver = self.perceiver_sampler
+        context = perceiver.proj_context(frames)
+        latents = perceiver.latents.expand(len(frames), -1, -1)
+        states = [context]
+        for layer in perceiver.layers:
+            latents = layer(latents, context)
+            states.append(latents)
+        excess = torch.stack([F.relu(state.float().square().mean() - _MOST_POWER) for state in states]).sum()
+        return perceiver.norm(latents), excess
+
+    @torch.no_grad()
+    def calibrate(self, clips: Tensor) -> None:
+        """Shift and scale so that different clips [B, n] get different tokens from the first step on.
+
+        At first the perceiver's states say much of the token and little of the clip: here the deviation over the clips
+        (axis 0) is made to count.
+        """
+        perceiver, quantizer = self.perceiver_sampler, self.quantizer
+        frames = self.speaker_encoder(self.mel(clips)).transpose(1, 2)
+        _standardise(perceiver.proj_context, perceiver.proj_context(frames).flatten(0, 1))
+        context = perceiver.proj_context(frames)
+        latents = perceiver.latents.mul_(_LATENTS).expand(len(clips), -1, -1)
+        for layer in perceiver.layers:
+            latents = _calibrate(layer, latents, context)
+        latents = perceiver.norm(latents)
+        quantizer.project_in.weight.mul_(_SPREAD / quantizer.project_in(latents).std(0).mean())
+        quantizer.project_in.bias.copy_(-quantizer.shift - quantizer.project_in.weight @ latents.mean((0, 1)))
 
 
 class Quantizer(nn.Module):
@@ -138,6 +182,28 @@ class Codec(nn.Module):
         """[B, D, F], [B, D] -> what the wave generator takes, [B, D, F]."""
         frames: Frames = self.prenet(Frames.whole(latents), self.prenet.modulate(d_vector))
         return frames.x + d_vector[:, :, None]
+
+
+def _calibrate(layer: nn.Module, latents: Tensor, context: Tensor) -> Tensor:
+    """One layer of the perceiver; returns its outputs."""
+    assert isinstance(layer, Layer)
+    attend, feed = layer[0], layer[1]
+    assert isinstance(attend, CrossAttention)
+    assert isinstance(feed, nn.Sequential)
+    attend.to_out.weight.div_(attend(latents, context).std(0).mean())
+    latents = latents + attend(latents, context)
+    factor = _FED / feed(latents).std()
+    for parameter in feed[-1].parameters():
+        parameter.mul_(factor)
+    fed: Tensor = latents + feed(latents)
+    return fed
+
+
+def _standardise(layer: nn.Linear, outputs: Tensor) -> None:
+    """Such that `outputs` [N, C] would have had mean 0 and deviation 1 in every channel."""
+    factor = 1 / (outputs.std(0) + 1e-4)
+    layer.bias.copy_((layer.bias - outputs.mean(0)) * factor)
+    layer.weight.mul_(factor[:, None])
 
 
 def _shapes(sizes: CodecSizes) -> Weights:

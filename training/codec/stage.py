@@ -27,7 +27,7 @@ class FirstStage:
         self._codec, self._heads, self._batches, self._compute = codec, heads, batches, compute
         self._spectra = Spectra().to(compute.device)
         self.codebook = Codebook(codec.quantizer).to(compute.device)
-        self.optimiser = Optimiser([*codec.parameters(), *heads.parameters()], rate)
+        self.optimiser = Optimiser([*codec.children(), heads], rate)
 
     def __call__(self, progress: float) -> Figures:
         batch = next(self._batches)
@@ -38,7 +38,7 @@ class FirstStage:
             losses = self._losses(batch, depths, heard)
         guidance = 1.0 if progress < _GUIDED_UNTIL else 0.2
         loss = losses["mel"] + losses["fine"] + 0.3 * losses["phones"] + 0.5 * commitment + 2 * losses["spread"]
-        loss = loss + guidance * (losses["guides"] + 0.2 * losses["voices"] + losses["same"])
+        loss = loss + guidance * (losses["guides"] + 0.2 * losses["voices"] + losses["same"] + losses["excess"])
         norm = self.optimiser.step(loss, progress)
         return {**losses, "commitment": commitment, "norm": norm, **_facts(codes, heard)}
 
@@ -81,7 +81,8 @@ class FirstStage:
             "phones": phones,
             "voices": _cross_entropy(heads.voices(depths.d_vector), batch.voices),
             "same": F.mse_loss(heard.bounded[0::2], heard.bounded[1::2]),
-            "spread": _spread(heard.bounded, 0.5) + _spread(depths.moved.flatten(0, 1), 0.25),
+            "excess": heard.excess,
+            "spread": _spread(heard.bounded, 0.4) + _spread(depths.moved.flatten(0, 1), 0.25),
         }
 
 

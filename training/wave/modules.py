@@ -40,7 +40,7 @@ class Decoder(nn.Module):
 
     def frames(self, codes: Tensor, globals_: Tensor) -> Tensor:
         """codes [B, F], globals_ [B, N] -> what the generator takes, [B, D, F]."""
-        d_vector = self.speaker_encoder(globals_)
+        d_vector: Tensor = self.speaker_encoder(globals_)
         frames: Frames = self.prenet(Frames.whole(self.quantizer(codes)), self.prenet.modulate(d_vector))
         return frames.x + d_vector[:, :, None]
 
