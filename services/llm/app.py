@@ -5,14 +5,17 @@ from dataclasses import dataclass
 import grpc
 from prometheus_client import CollectorRegistry
 
+from services.llm.checkpoint import load_config
 from services.llm.engines import default_engine, default_precision, engine_loader
 from services.llm.engines.engine import Engine, EngineOptions
 from services.llm.families import load_family
 from services.llm.families.family import Family
 from services.llm.language_model import LanguageModel
 from services.llm.metrics import LlmMetrics
+from services.llm.qwen2_tensors import check_tensors
 from services.llm.servicer import LlmServicer, ModelServicer
 from services.llm.settings import LlmSettings
+from services.llm.weights import Weights
 from services.llm.wire import model_of
 from services.runtime.server import Service, StageServer
 from voxline.v1 import llm_pb2_grpc, model_pb2, model_pb2_grpc
@@ -29,6 +32,8 @@ class LlmStage:
 async def load_stage(settings: LlmSettings) -> LlmStage:
     """Raises UnusableCheckpoint, or ValueError for settings that the engine cannot follow."""
     family = load_family(settings.family, settings.model)
+    directory = family.engine_model.directory
+    check_tensors(Weights(directory), load_config(directory))
     name = default_engine() if settings.engine == "auto" else settings.engine
     model = family.engine_model
     options = EngineOptions(

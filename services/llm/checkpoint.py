@@ -22,6 +22,7 @@ class LlmConfig(BaseModel):
     max_position_embeddings: Size
     eos_token_id: int | list[int]
     hidden_size: Size
+    intermediate_size: Size
     num_hidden_layers: Size
     num_attention_heads: Size
     num_key_value_heads: Size

@@ -41,6 +41,7 @@ class Weights(Mapping[str, Float32]):
     """Every tensor of `directory`/*.safetensors by name. Raises UnusableCheckpoint, for fp16 too."""
 
     def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.paths = sorted(directory.glob("*.safetensors"))
         if not self.paths:
             raise UnusableCheckpoint(f"{directory}: no *.safetensors file.")
@@ -48,6 +49,9 @@ class Weights(Mapping[str, Float32]):
 
     def __getitem__(self, name: str) -> Float32:
         return self._stored[name].array()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._stored[name].shape
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored)

@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from services.llm.checkpoint import UnusableCheckpoint, load_config
+from services.llm.qwen2_tensors import check_tensors
 from services.llm.weights import Weights
 
 
@@ -86,3 +87,33 @@ def test_file_that_is_cut_off_is_unusable(tmp_path: Path) -> None:
 def test_folder_without_weights_is_unusable(tmp_path: Path) -> None:
     with pytest.raises(UnusableCheckpoint, match="no "):
         Weights(tmp_path)
+
+
+@pytest.mark.parametrize("checkpoint", ["small", "tiny"])
+def test_a_whole_checkpoint_passes(request: pytest.FixtureRequest, checkpoint: str) -> None:
+    directory = request.getfixturevalue(checkpoint) / "LLM"
+    check_tensors(Weights(directory), load_config(directory))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "found"),
+    [
+        (
+            "model.layers.1.mlp.up_proj.weight",
+            (100, 64),
+            r"up_proj\.weight has shape \[100, 64\], expected \[160, 64\]",
+        ),
+        ("model.layers.0.self_attn.k_proj.bias", None, r"k_proj\.bias is missing"),
+        ("lm_head.weight", (5, 64), r"lm_head\.weight has shape \[5, 64\], expected \[1395, 64\]"),
+    ],
+)
+def test_a_missing_or_misshapen_tensor_is_named(
+    tiny: Path, tmp_path: Path, name: str, shape: tuple[int, ...] | None, found: str
+) -> None:
+    tensors = load_file(tiny / "LLM" / "model.safetensors")
+    tensors.pop(name, None)
+    if shape is not None:
+        tensors[name] = torch.zeros(shape)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(UnusableCheckpoint, match=found):
+        check_tensors(Weights(tmp_path), load_config(tiny / "LLM"))
