@@ -13,7 +13,7 @@ from services.gateway.rpc.speech_servicer import SpeechServicer
 from services.gateway.staged import Limits, StagedGateway
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.voice import Voice
-from services.runtime.errors import InvalidRequest, Overloaded, from_rpc_error
+from services.runtime.errors import TABLE, InvalidRequest, Overloaded, from_rpc_error
 from services.runtime.interceptors import RpcInterceptor
 from services.runtime.metrics import RpcMetrics
 from voxline.v1 import audio_pb2, model_pb2, model_pb2_grpc
@@ -281,3 +281,39 @@ def test_page_token_of_another_form_is_refused():
 async def test_gateway_says_what_its_stages_serve_together(channel, doubles):
     answer = await model_pb2_grpc.ModelServiceStub(channel).GetModel(model_pb2.GetModelRequest())
     assert answer == doubles.llm.model
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "llm", "detokenizer"])
+@pytest.mark.parametrize("cls", TABLE)
+async def test_an_error_of_a_stage_before_the_first_audio_is_its_row(stub, doubles, stage, cls):
+    async def before(place: int) -> None:
+        raise cls("What happened.")
+
+    getattr(doubles, stage).before = before
+    clone = pb.VoiceSelection(reference=pb.ReferenceAudio(audio=b"abcd"))
+    request = pb.SynthesizeRequest(text="Hello there.", voice=clone if stage == "tokenizer" else None)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await listened(stub.Synthesize(request))
+    assert raised.value.code() is TABLE[cls].grpc
+    assert type(from_rpc_error(raised.value)) is cls
+
+
+@pytest.mark.parametrize(("stage", "at"), [("llm", 5), ("detokenizer", 2)])
+@pytest.mark.parametrize("cls", TABLE)
+async def test_an_error_of_a_stage_after_the_first_audio_is_its_row(stub, doubles, stage, at, cls):
+    heard = asyncio.Event()
+
+    async def before(place: int) -> None:
+        if place == at:
+            await heard.wait()
+            raise cls("What happened.")
+
+    getattr(doubles, stage).before = before
+    received = []
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        async for event in stub.Synthesize(pb.SynthesizeRequest(text="Hello there.")):
+            received.append(event.WhichOneof("event"))
+            if received[-1] == "audio":
+                heard.set()
+    assert "audio" in received
+    assert type(from_rpc_error(raised.value)) is cls

@@ -1,6 +1,7 @@
 """The OpenAI surface over the real gateway and gRPC doubles of the stages."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from services.gateway.staged import Limits, StagedGateway
 from services.gateway.stages import Stages
 from services.gateway.voices.store import VoiceStore
-from services.runtime.errors import GenerationFailed
+from services.runtime.errors import TABLE, GenerationFailed, VoxlineError
 
 PATIENCE = 10.0
 SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
@@ -153,3 +154,46 @@ async def test_instructions_choose_a_designed_voice(client, doubles, gateway):
     await client.post(SPEECH, json={"input": "Hello there.", "voice": "male"})
     by_instruction, by_name = (request.design for request in doubles.llm.spoken[-2:])
     assert by_instruction == by_name
+
+
+def failing(error: VoxlineError, at: int, heard: asyncio.Event):
+    """Raises at that place, once the listener has heard something."""
+
+    async def before(place: int) -> None:
+        if place == at:
+            await heard.wait()
+            raise error
+
+    return before
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "llm", "detokenizer"])
+@pytest.mark.parametrize("cls", TABLE)
+async def test_an_error_of_a_stage_before_the_first_byte_is_its_row(client, doubles, stage, cls):
+    heard = asyncio.Event()
+    heard.set()
+    getattr(doubles, stage).before = failing(cls("What happened."), 0, heard)
+    if stage == "tokenizer":
+        reply = await client.post(VOICES, data={"name": "Anna"}, files={"audio_sample": ("a.wav", b"abcd")})
+    else:
+        reply = await client.post(SPEECH, json={"input": "Hello there."})
+    assert reply.status_code == TABLE[cls].http
+    error = reply.json()["error"]
+    assert (error["type"], error["code"]) == (TABLE[cls].openai_type, TABLE[cls].openai_code)
+    assert error["message"]
+
+
+@pytest.mark.parametrize(("stage", "at"), [("llm", 5), ("detokenizer", 2)])
+@pytest.mark.parametrize("cls", TABLE)
+async def test_an_error_of_a_stage_after_the_first_byte_is_its_row_as_an_event(client, doubles, stage, at, cls):
+    heard = asyncio.Event()
+    getattr(doubles, stage).before = failing(cls("What happened."), at, heard)
+    body = {"input": "Hello there.", "response_format": "pcm", "stream_format": "sse"}
+    events = []
+    with pytest.raises(httpx.RemoteProtocolError):
+        async with client.stream("POST", SPEECH, json=body) as reply:
+            async for line in reply.aiter_lines():
+                heard.set()
+                events += [json.loads(line.removeprefix("data: "))] if line.startswith("data: ") else []
+    assert events[0]["type"] == "speech.audio.delta"
+    assert (events[-1]["type"], events[-1]["error"]["code"]) == ("error", TABLE[cls].openai_code)

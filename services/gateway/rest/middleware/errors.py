@@ -3,7 +3,6 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.rest.errors import to_ours, to_response
-from services.runtime.errors import Cancelled
 
 
 class Errors:
@@ -27,6 +26,6 @@ class Errors:
             await self._app(scope, receive, watched)
         except Exception as exc:
             error = to_ours(exc)
-            if begun or isinstance(error, Cancelled):
+            if begun:
                 raise error from exc
             await to_response(error)(scope, receive, send)
