@@ -10,21 +10,21 @@ from torch import Tensor, nn
 class Optimiser:
     """AdamW with warm-up and a cosine to a twentieth, by the progress of the step.
 
-    The gradients of each module are clipped by themselves: one that runs wild does not stop the others.
+    modules: each with its highest learning rate. The gradients of each are clipped by themselves: one that runs wild
+    does not stop the others.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], rate: float, *, beta: float = 0.98, decay: float = 0.01) -> None:
-        self._groups = [[each for each in module.parameters() if each.requires_grad] for module in modules]
-        self._rate = rate
-        parameters = [each for group in self._groups for each in group]
-        self.adam = torch.optim.AdamW(
-            parameters, lr=rate, betas=(0.9, beta), weight_decay=decay, fused=parameters[0].is_cuda
-        )
+    def __init__(self, modules: Sequence[tuple[nn.Module, float]], *, beta: float = 0.98, decay: float = 0.01) -> None:
+        self._groups = [[each for each in module.parameters() if each.requires_grad] for module, _ in modules]
+        self._rates = [rate for _, rate in modules]
+        fused = self._groups[0][0].is_cuda
+        groups = [{"params": group} for group in self._groups]
+        self.adam = torch.optim.AdamW(groups, betas=(0.9, beta), weight_decay=decay, fused=fused)
 
     def step(self, loss: Tensor, progress: float, *, clip: float = 1.0) -> Tensor:
         """Returns the largest of the modules' norms."""
-        for group in self.adam.param_groups:
-            group["lr"] = self._rate * schedule(progress)
+        for group, rate in zip(self.adam.param_groups, self._rates, strict=True):
+            group["lr"] = rate * schedule(progress)
         self.adam.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         norms = [nn.utils.clip_grad_norm_(group, clip) for group in self._groups]

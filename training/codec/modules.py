@@ -118,7 +118,8 @@ class SpeakerEncoder(nn.Module):
         for layer in perceiver.layers:
             latents = layer(latents, context)
             states.append(latents)
-        excess = torch.stack([F.relu(state.float().square().mean() - _MOST_POWER) for state in states]).sum()
+        powers = torch.stack([state.float().square().mean() for state in states])
+        excess = F.relu(torch.log(powers / _MOST_POWER)).sum()
         return perceiver.norm(latents), excess
 
     @torch.no_grad()

@@ -17,6 +17,8 @@ from training.optimiser import Optimiser
 
 # Shares of the step's progress.
 _FREE_UNTIL, _ADAPT_UNTIL, _GUIDED_UNTIL = 0.12, 0.9, 0.5
+# The speaker encoder has no norms to hold it.
+_SLOW = 0.2
 _NOISY, _LEAST_DB, _MOST_DB = 0.3, 15.0, 45.0
 
 
@@ -27,7 +29,8 @@ class FirstStage:
         self._codec, self._heads, self._batches, self._compute = codec, heads, batches, compute
         self._spectra = Spectra().to(compute.device)
         self.codebook = Codebook(codec.quantizer).to(compute.device)
-        self.optimiser = Optimiser([*codec.children(), heads], rate)
+        rates = [(part, _SLOW * rate if part is codec.speaker_encoder else rate) for part in codec.children()]
+        self.optimiser = Optimiser([*rates, (heads, rate)])
 
     def __call__(self, progress: float) -> Figures:
         batch = next(self._batches)

@@ -26,8 +26,8 @@ class SecondStage:
         self._decoder, self._judges, self._crops, self._compute = decoder, judges, crops, compute
         self._judged_from = judged_from
         self._spectral = SpectralLoss().to(compute.device)
-        self.optimiser = Optimiser([decoder], 6e-4, beta=0.9)
-        self.judges_optimiser = Optimiser([judges], 3e-4, beta=0.9)
+        self.optimiser = Optimiser([(decoder, 6e-4)], beta=0.9)
+        self.judges_optimiser = Optimiser([(judges, 3e-4)], beta=0.9)
         self.mean = MeanWeights(decoder)
 
     def __call__(self, progress: float) -> Figures:
