@@ -48,7 +48,9 @@ def detokenizer_stage(settings: DetokenizerSettings) -> CodecStage:
     """Loads the model; call it in a running loop. Raises CheckpointError."""
     detokenizer: Detokenizer[Any] = load(settings.family, "detokenizer", settings.model, settings.threads)
     registry = CollectorRegistry()
-    chunking = Chunking(settings.first_chunk_frames, settings.max_chunk_frames, settings.max_batch)
+    chunking = Chunking(
+        settings.first_chunk_frames, settings.max_chunk_frames, settings.max_batch, settings.max_step_frames
+    )
     scheduler = StreamScheduler(detokenizer, chunking, DetokenizerMetrics(registry))
     servicer = DetokenizerServicer(detokenizer, scheduler)
     model = describe(detokenizer, settings.model.resolve().name, settings.family)

@@ -32,3 +32,4 @@ class DetokenizerSettings(CodecSettings):
     metrics_port: Port = Field(9103, description="Port of /metrics; 0 takes a free one.")
     first_chunk_frames: int = Field(5, ge=1, description="Frames of the first chunk of audio; later ones double.")
     max_chunk_frames: int = Field(50, ge=1, description="Most frames that a chunk is ever held back for.")
+    max_step_frames: int = Field(100, ge=1, description="Most frames in one forward pass; a first chunk waits for it.")

@@ -1,12 +1,14 @@
-"""Decodes many utterances at once: whatever frames are waiting when the model is free become one batched step.
+"""Decodes many utterances at once: the chunks that are due soonest when the model is free become one batched step.
 
 It knows no family: a detokenizer keeps the state of each stream, this decides whose frames come next. A stream waits
 until its next chunk is there: small at first, so that sound starts early, then doubling. Where the cuts lie does not
-depend on when codes arrive, because at a short look-ahead that would change the audio. While a step runs, streams
-become ready, so the batch grows with the load by itself.
+depend on when codes arrive, because at a short look-ahead that would change the audio. A chunk is due when its
+listener, who plays in real time, has heard what came before; the first chunk is due at once. While a step runs, streams
+become ready, so the batch grows with the load by itself, up to a size that a first chunk can wait for.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -20,11 +22,12 @@ from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnava
 
 @dataclass(frozen=True)
 class Chunking:
-    """The first chunk of audio that is worth a step, the most that one is held back for, and streams in a step."""
+    """The first chunk of audio that is worth a step, and the most that one is held back for; what a step may take."""
 
     first_frames: int
     max_frames: int
     max_batch: int
+    max_step_frames: int
 
 
 @dataclass(eq=False)
@@ -33,10 +36,15 @@ class _Utterance(Generic[Stream]):
     wanted: int
     pending: list[int] = field(default_factory=list)
     last: bool = False
+    due: float = 0.0
     audio: "asyncio.Queue[Samples | BaseException | None]" = field(default_factory=asyncio.Queue)
 
     def ready(self) -> bool:
         return self.last or len(self.pending) >= self.wanted
+
+    @property
+    def next_frames(self) -> int:
+        return min(self.wanted, len(self.pending))
 
     def take(self) -> tuple[Stream, Sequence[int], bool]:
         """Never more than was wanted, so that the cuts, and with them the audio, follow from the codes alone."""
@@ -51,7 +59,7 @@ class StreamScheduler(Generic[Stream]):
         self._detokenizer = detokenizer
         self._chunking = chunking
         self._metrics = metrics
-        self._utterances: dict[_Utterance[Stream], None] = {}
+        self._utterances: set[_Utterance[Stream]] = set()
         self._work = asyncio.Event()
         self._executor = ThreadPoolExecutor(1, "detokenizer")
         self._running = asyncio.create_task(self._run())
@@ -72,7 +80,7 @@ class StreamScheduler(Generic[Stream]):
         full = self._detokenizer.receptive_field
         right = full if look_ahead is None else min(look_ahead, full)
         utterance = _Utterance(stream, right + self._chunking.first_frames)
-        self._utterances[utterance] = None
+        self._utterances.add(utterance)
         self._metrics.streams.inc()
         feeder = asyncio.create_task(self._feed(utterance, codes))
         feeder.add_done_callback(lambda task: _pass_on(task, utterance))
@@ -80,7 +88,7 @@ class StreamScheduler(Generic[Stream]):
             async for samples in _delivered(utterance):
                 yield samples
         finally:
-            self._utterances.pop(utterance, None)
+            self._utterances.discard(utterance)
             self._metrics.streams.dec()
             feeder.cancel()
             await asyncio.gather(feeder, return_exceptions=True)
@@ -108,7 +116,7 @@ class StreamScheduler(Generic[Stream]):
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            batch = [utterance for utterance in self._utterances if utterance.ready()][: self._chunking.max_batch]
+            batch = self._due()
             if not batch:
                 self._work.clear()
                 await self._work.wait()
@@ -119,19 +127,24 @@ class StreamScheduler(Generic[Stream]):
             for utterance, (_, _, last), samples in zip(batch, items, chunks, strict=True):
                 self._deliver(utterance, samples, last)
 
+    def _due(self) -> list[_Utterance[Stream]]:
+        """What comes next, soonest due first: at least one utterance, if any is ready."""
+        ready = sorted((utterance for utterance in self._utterances if utterance.ready()), key=lambda one: one.due)
+        batch = ready[: self._chunking.max_batch]
+        room = self._chunking.max_step_frames
+        sums = itertools.accumulate(utterance.next_frames for utterance in batch)
+        return batch[: max(1, sum(1 for frames in sums if frames <= room))]
+
     def _deliver(self, utterance: _Utterance[Stream], samples: Samples, last: bool) -> None:
-        """Also sends the utterance to the end of the line."""
-        if utterance not in self._utterances:
-            return
-        del self._utterances[utterance]
         if len(samples):
             utterance.audio.put_nowait(samples)
             frames = len(samples) // self._detokenizer.hop
             utterance.wanted = min(max(2 * frames, self._chunking.first_frames), self._chunking.max_frames)
+            now = asyncio.get_running_loop().time()
+            utterance.due = max(utterance.due, now) + frames / self._detokenizer.frame_rate
         if last:
+            self._utterances.discard(utterance)
             utterance.audio.put_nowait(None)
-        else:
-            self._utterances[utterance] = None
 
     def _fail_all(self, running: "asyncio.Task[None]") -> None:
         for utterance in self._utterances:

@@ -28,7 +28,9 @@ class ArithmeticDetokenizer:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.largest_step = 0
         self.sizes: list[int] = []
+        self.served: list[int] = []
 
     def open(self, global_tokens: Sequence[int], look_ahead: int | None) -> Counter:
         if len(global_tokens) != self.global_token_count:
@@ -37,7 +39,9 @@ class ArithmeticDetokenizer:
 
     def step(self, items: Sequence[tuple[Counter, Sequence[int], bool]]) -> list[np.ndarray]:
         self.batches.append(len(items))
+        self.largest_step = max(self.largest_step, sum(len(codes) for _, codes, _ in items))
         self.sizes += [len(codes) for _, codes, _ in items]
+        self.served += [codes[0] // 100 for _, codes, _ in items if len(codes)]
         for stream, _, last in items:
             assert not stream.last, "a step after the last one"
             stream.last = last
@@ -58,7 +62,7 @@ async def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def scheduler(detokenizer, registry):
-    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4), DetokenizerMetrics(registry))
+    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4, 20), DetokenizerMetrics(registry))
     yield scheduler
     await scheduler.close()
 
@@ -95,6 +99,25 @@ async def test_the_first_chunk_waits_for_its_look_ahead(scheduler, detokenizer) 
     await collected(scheduler.decode([0], 2, codes(range(10))))
     await collected(scheduler.decode([0], 99, codes(range(10))))
     assert detokenizer.sizes == [4, 6, 5, 5]
+
+
+async def test_the_listener_who_runs_out_first_is_served_first(detokenizer, registry) -> None:
+    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4, 8), DetokenizerMetrics(registry))  # one stream a step
+    early = [scheduler.decode([0], 0, codes(range(100 * n, 100 * n + 90), 90)) for n in (1, 2, 3, 4)]
+    for stream in early:
+        await anext(stream)
+    before = len(detokenizer.served)
+    await collected(scheduler.decode([0], 0, codes(range(500, 502), 2)))
+    assert detokenizer.served[before:].index(5) <= 2
+    for stream in early:
+        await stream.aclose()
+    await scheduler.close()
+
+
+async def test_a_step_takes_no_more_frames_than_a_first_chunk_can_wait_for(scheduler, detokenizer) -> None:
+    await asyncio.gather(*(collected(scheduler.decode([0], 0, codes(range(90), 90))) for _ in range(4)))
+    assert max(detokenizer.batches) == 4
+    assert detokenizer.largest_step <= 20
 
 
 async def test_a_code_out_of_range_names_its_field_and_leaves_others_alone(scheduler) -> None:
