@@ -19,8 +19,6 @@ class Compute:
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         if name == "cuda":
-            torch.backends.cuda.matmul.allow_tf32 = True
-            torch.backends.cudnn.allow_tf32 = True
             return cls(torch.device("cuda"), torch.bfloat16)
         torch.set_num_threads(1)
         return cls(torch.device("cpu"), torch.bfloat16 if name == "cpu-bf16" else torch.float32)

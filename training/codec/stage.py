@@ -47,11 +47,11 @@ class FirstStage:
 
     def _forward(self, batch: Batch, *, adapt: bool) -> tuple[Depths, Tensor, Tensor, Heard]:
         codec = self._codec
-        heard, taps = codec.wav2vec2(_noisy(batch.source))
+        heard, taps = codec.wav2vec2(noisy(batch.source))
         latents = codec.encode(taps)
         quantised, codes, commitment = self.codebook(codec.quantizer.directions(latents), adapt=adapt)
         moved = quantised.gather(1, batch.frames[:, :, None].expand(-1, -1, quantised.shape[2]))
-        speaker = codec.speaker_encoder(_noisy(batch.reference))
+        speaker = codec.speaker_encoder(noisy(batch.reference))
         output = codec.decode(codec.quantizer.out_project(moved.transpose(1, 2)), speaker.d_vector)
         depths = Depths(
             heard=heard.transpose(1, 2),
@@ -112,7 +112,7 @@ def _facts(codes: Tensor, heard: Heard) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _noisy(samples: Tensor) -> Tensor:
+def noisy(samples: Tensor) -> Tensor:
     """Some rows with noise: recordings are not as clean as the teacher."""
     rows = len(samples), 1
     decibels = torch.empty(rows, device=samples.device).uniform_(_LEAST_DB, _MOST_DB)

@@ -35,11 +35,12 @@ def main(options: Options) -> bool:
     tokens = Tokens(options.out / TOKENS / "train", corpus)
     examples = Examples(corpus, tokens, vocabulary, Cast.draw(PUPILS, HELD_OUT_SPEAKERS))
     batches = Batches(examples, vocabulary.pad, _ids(options, compute), options.seed)
+    # Processes of the loader come first: they must not inherit a GPU.
+    source = iter(loader(batches, options.workers if compute.on_gpu else 0, pinned=compute.on_gpu))
     with compute.device:
         model = Qwen2ForCausalLM(sizes.config(vocabulary))
     phones = PhoneHead(sizes.hidden).to(compute.device)
     first = vocabulary.id("bicodec_semantic_0")
-    source = iter(loader(batches, options.workers if compute.on_gpu else 0, pinned=compute.on_gpu))
     stage = Stage(model, phones, source, compute, (first, first + vocabulary.semantic), _RATE)
     kept: dict[str, Kept] = {
         "model": model,

@@ -1,6 +1,6 @@
 """Examples of about the same length together, as many as fit a number of ids."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,13 +30,20 @@ class Batch:
     characters: Tensor
     text: int
 
+    def pin_memory(self) -> "Batch":
+        """As torch's loader asks of what it does not know."""
+        return self._each(torch.Tensor.pin_memory)
+
     def to(self, device: torch.device) -> "Batch":
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         return Batch(
-            ids=self.ids.to(device, non_blocking=True),
-            wanted=self.wanted.to(device, non_blocking=True),
-            phones=self.phones.to(device, non_blocking=True),
-            following=self.following.to(device, non_blocking=True),
-            characters=self.characters.to(device, non_blocking=True),
+            ids=change(self.ids),
+            wanted=change(self.wanted),
+            phones=change(self.phones),
+            following=change(self.following),
+            characters=change(self.characters),
             text=self.text,
         )
 
