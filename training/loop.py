@@ -37,23 +37,35 @@ class Loop:
 
     name: str
     folder: Path
-    kept: Mapping[str, Kept]
     budget: Budget
+    state: dict[str, Any]
     every: int = 10
 
     @classmethod
-    def resume(cls, name: str, kept: Mapping[str, Kept], options: Options, *, every: int = 10) -> "Loop":
-        """Puts the state of an earlier run, if there was one, into what is `kept`."""
+    def resume(cls, name: str, options: Options, *, every: int = 10) -> "Loop":
+        """With the state of an earlier run, if there was one."""
         folder = options.out / name
         folder.mkdir(parents=True, exist_ok=True)
         budget = Budget(options.minutes, options.session, options.steps)
-        loop = cls(name, folder, kept, budget, every)
-        if (folder / CHECKPOINT).exists():
-            loop._load()
-        return loop
+        file, state = folder / CHECKPOINT, {}
+        if file.exists():
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            budget.step, budget.before = state["step"], state["elapsed"]
+        return cls(name, folder, budget, state, every)
 
-    def run(self, step: Callable[[float], Figures]) -> bool:
-        """`step` gets the progress, 0 to 1, and returns figures for the log. Returns whether the step is done."""
+    @property
+    def seed(self) -> tuple[int, int]:
+        """For what is drawn in this run: no run repeats what an earlier one drew."""
+        return self.budget.step, len(self.name)
+
+    def run(self, step: Callable[[float], Figures], kept: Mapping[str, Kept]) -> bool:
+        """`step` gets the progress, 0 to 1, and returns figures for the log. `kept` first gets what an earlier run
+        saved of it. Returns whether the step is done.
+        """
+        if self.state:
+            for name, each in kept.items():
+                each.load_state_dict(self.state[name])
+            self.state = {}
         saved = time.monotonic()
         with _stopped_by_signal(self.budget), Progress(self.name, self.budget) as progress:
             while not self.budget.spent:
@@ -62,22 +74,16 @@ class Loop:
                 if self.budget.step % self.every == 0:
                     progress.show(self.budget.step, self._log(figures))
                 if time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                    self.save()
+                    self._save(kept)
                     saved = time.monotonic()
-        self.save()
+        self._save(kept)
         return self.budget.done
 
-    def save(self) -> None:
-        state = {name: kept.state_dict() for name, kept in self.kept.items()}
+    def _save(self, kept: Mapping[str, Kept]) -> None:
+        state = {name: each.state_dict() for name, each in kept.items()}
         partial = self.folder / "checkpoint.partial"
         torch.save({**state, "step": self.budget.step, "elapsed": self.budget.elapsed}, partial)
         partial.replace(self.folder / CHECKPOINT)
-
-    def _load(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, map_location="cpu", weights_only=True)
-        for name, kept in self.kept.items():
-            kept.load_state_dict(state[name])
-        self.budget.step, self.budget.before = state["step"], state["elapsed"]
 
     def _log(self, figures: Figures) -> dict[str, float]:
         values = {name: _float(value) for name, value in figures.items()}

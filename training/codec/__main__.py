@@ -24,13 +24,14 @@ def main(options: Options) -> bool:
     torch.manual_seed(options.seed)
     compute, sizes = Compute.choose(options.device), SIZES[options.size]
     corpus = Corpus(options.data / "train", compute.device)
-    voices = sorted(Cast.draw(PUPILS, HELD_OUT_SPEAKERS).voices)
-    codec, heads = Codec(sizes).to(compute.device), Heads(sizes, len(voices)).to(compute.device)
-    batches = iter(Pairs(corpus, voices, _seconds(options, compute), sizes.reference_samples, options.seed))
+    cast, loop = Cast.draw(PUPILS, HELD_OUT_SPEAKERS), Loop.resume(NAME, options)
+    traits = len(next(iter(cast.voices.values())).traits)
+    codec, heads = Codec(sizes).to(compute.device), Heads(sizes, traits).to(compute.device)
+    batches = iter(Pairs(corpus, cast, _seconds(options, compute), sizes.reference_samples, (options.seed, *loop.seed)))
     codec.speaker_encoder.calibrate(torch.cat([next(batches).reference for _ in range(4)]))
     stage = FirstStage(codec, heads, ahead(batches, 4) if compute.on_gpu else batches, compute, _RATE)
     kept: dict[str, Kept] = {"codec": codec, "heads": heads, "codebook": stage.codebook, "optimiser": stage.optimiser}
-    return Loop.resume(NAME, kept, options).run(stage)
+    return loop.run(stage, kept)
 
 
 def _seconds(options: Options, compute: Compute) -> float:

@@ -24,7 +24,7 @@ class Depths:
 
 
 class Heads(nn.Module):
-    def __init__(self, sizes: CodecSizes, voices: int) -> None:
+    def __init__(self, sizes: CodecSizes, traits: int) -> None:
         super().__init__()
         self.heard = _spectrum(sizes.channels, Spectra.coarse_width)
         self.taps = _spectrum(sizes.hidden, Spectra.coarse_width)
@@ -32,7 +32,7 @@ class Heads(nn.Module):
         self.output = _spectrum(sizes.latent, Spectra.coarse_width + Spectra.fine_width)
         self.phones = nn.Sequential(nn.Linear(sizes.code_width, 128), nn.GELU(), nn.Linear(128, len(PHONES)))
         self.tap_phones = nn.Linear(sizes.hidden, len(PHONES))
-        self.voices = nn.Linear(sizes.latent, voices)
+        self.traits = nn.Linear(sizes.latent, traits)
 
 
 def _spectrum(inputs: int, outputs: int) -> nn.Sequential:

@@ -23,7 +23,7 @@ from training.codec.sizes import CodecSizes
 
 # In the reference's code: heads of the perceiver, its depth, and the groups of ECAPA's blocks.
 _HEADS, _DEPTH, _SCALE = 8, 2, 8
-_MOST_POWER = 6.0
+_MOST_POWER, _FLAT = 6.0, 1.5
 # Deviations to begin with: of the perceiver's latents, of what its feed-forward layers add, and of the speaker latents
 # before they are bounded, where four levels are used about equally then.
 _LATENTS, _FED, _SPREAD = 0.5, 0.3, 0.8
@@ -71,18 +71,22 @@ class LevelQuantizer(nn.Module):
         for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Also returns what was rounded, [..., levels] in about [-1, 1]."""
+    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Also returns what was rounded, [..., levels] in about [-1, 1], and how far it is where bounding is flat and
+        nothing would be learnt any more.
+        """
         with torch.autocast(latents.device.type, enabled=False):
-            bounded = torch.tanh(self.project_in(latents.float()) + self.shift) * self.span - self.offset
+            shifted = self.project_in(latents.float()) + self.shift
+            bounded = torch.tanh(shifted) * self.span - self.offset
             rounded = bounded + (bounded.round() - bounded).detach()
-            return self.project_out(rounded / self.scale), bounded / self.scale
+            flat = F.relu(shifted.abs() - _FLAT).mean()
+            return self.project_out(rounded / self.scale), bounded / self.scale, flat
 
 
 @dataclass(frozen=True)
 class Heard:
     """Of reference clips: d_vector [B, D]; bounded: the latents before rounding [B, N, levels]; excess: how far the
-    perceiver's states are above the size that they should keep to.
+    states are above the size that they should keep to.
     """
 
     d_vector: Tensor
@@ -106,8 +110,8 @@ class SpeakerEncoder(nn.Module):
         with torch.autocast(clips.device.type, enabled=False):
             mel = self.mel(clips)
         latents, excess = self._resample(self.speaker_encoder(mel).transpose(1, 2))
-        quantized, bounded = self.quantizer(latents)
-        return Heard(self.project(quantized.transpose(1, 2).flatten(1)), bounded, excess)
+        quantized, bounded, flat = self.quantizer(latents)
+        return Heard(self.project(quantized.transpose(1, 2).flatten(1)), bounded, excess + flat)
 
     def _resample(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """The perceiver, watched: nothing normalises its states before the end, and its gated layers square them."""

@@ -5,7 +5,7 @@ else that the target's voice says. From the source's codes and the reference's g
 target: so codes learn to carry what is said, and global tokens who says it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from training.codec.sizes import FIRST_FRAME, HOP
 from training.corpus.corpus import Corpus
+from training.corpus.speakers import Cast
 from training.corpus.utterance import SAMPLE_RATE, Utterance
 
 # Lengths of crops in seconds: attention must work at all of them.
@@ -25,8 +26,8 @@ _SAME_VOICE = 0.35
 @dataclass(frozen=True)
 class Batch:
     """source, target [B, T], reference [B, R]: samples. frames [B, F]: for each frame of the target the frame of the
-    source that holds the same moment of the text; phones [B, F] of the target. voices [B]; rows 2i and 2i + 1 have the
-    same voice.
+    source that holds the same moment of the text; phones [B, F] of the target. traits [B, N] of the voices; rows 2i and
+    2i + 1 have the same voice.
     """
 
     source: Tensor
@@ -34,7 +35,7 @@ class Batch:
     reference: Tensor
     frames: Tensor
     phones: Tensor
-    voices: Tensor
+    traits: Tensor
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Place:
 class Pairs:
     """Endless. `seconds`: of targets in a batch."""
 
-    def __init__(self, corpus: Corpus, voices: list[str], seconds: float, reference: int, seed: int) -> None:
+    def __init__(self, corpus: Corpus, cast: Cast, seconds: float, reference: int, seed: Sequence[int]) -> None:
         self._corpus, self._seconds, self._reference = corpus, seconds, reference
-        self._voices = {name: index for index, name in enumerate(voices)}
+        self._traits = standard_traits(cast)
         self._draws = np.random.default_rng(seed)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -76,7 +77,7 @@ class Pairs:
             reference=corpus.crops([place.reference for place in places], self._reference),
             frames=torch.from_numpy(np.stack([place.frames for place in places])).to(device),
             phones=torch.from_numpy(np.stack([place.phones for place in places])).to(device),
-            voices=torch.tensor([self._voices[place.voice] for place in places], device=device),
+            traits=torch.stack([self._traits[place.voice] for place in places]).to(device),
         )
 
     def _place(self, index: int, voice: list[int], length: int) -> Place:
@@ -106,6 +107,12 @@ class Pairs:
 
     def _one_of(self, choices: list[int]) -> int:
         return choices[int(self._draws.integers(len(choices)))]
+
+
+def standard_traits(cast: Cast) -> dict[str, Tensor]:
+    """By voice; over all of them each trait has mean 0 and deviation 1."""
+    traits = torch.tensor([voice.traits for voice in cast.voices.values()])
+    return dict(zip(cast.voices, (traits - traits.mean(0)) / traits.std(0), strict=True))
 
 
 def same_moment(samples: NDArray[np.int64], utterance: Utterance, other: Utterance) -> NDArray[np.float64]:

@@ -16,9 +16,9 @@ from training.loop import Figures
 from training.optimiser import Optimiser
 
 # Shares of the step's progress.
-_FREE_UNTIL, _ADAPT_UNTIL, _GUIDED_UNTIL = 0.12, 0.9, 0.5
+_FREE_UNTIL, _ALIKE_FROM, _GUIDED_UNTIL, _ADAPT_UNTIL = 0.12, 0.4, 0.5, 0.9
 # The speaker encoder has no norms to hold it.
-_SLOW = 0.2
+_SLOW = 0.4
 _NOISY, _LEAST_DB, _MOST_DB = 0.3, 15.0, 45.0
 
 
@@ -41,7 +41,8 @@ class FirstStage:
             losses = self._losses(batch, depths, heard)
         guidance = 1.0 if progress < _GUIDED_UNTIL else 0.2
         loss = losses["mel"] + losses["fine"] + 0.3 * losses["phones"] + 0.5 * commitment + 2 * losses["spread"]
-        loss = loss + guidance * (losses["guides"] + 0.2 * losses["voices"] + losses["same"] + losses["excess"])
+        loss = loss + guidance * (losses["guides"] + 0.5 * losses["traits"] + losses["excess"])
+        loss = loss + (0.0 if progress < _ALIKE_FROM else 0.1) * losses["same"]
         norm = self.optimiser.step(loss, progress)
         return {**losses, "commitment": commitment, "norm": norm, **_facts(codes, heard)}
 
@@ -82,7 +83,7 @@ class FirstStage:
             "fine": F.l1_loss(refined, fine),
             "guides": torch.stack(guides).mean(),
             "phones": phones,
-            "voices": _cross_entropy(heads.voices(depths.d_vector), batch.voices),
+            "traits": F.mse_loss(heads.traits(depths.d_vector).float(), batch.traits),
             "same": F.mse_loss(heard.bounded[0::2], heard.bounded[1::2]),
             "excess": heard.excess,
             "spread": _spread(heard.bounded, 0.4) + _spread(depths.moved.flatten(0, 1), 0.25),

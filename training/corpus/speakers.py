@@ -72,6 +72,12 @@ class Voice:
     def espeak_name(self) -> str:
         return f"en-us+{self.name}"
 
+    @property
+    def traits(self) -> tuple[float, ...]:
+        """What tells this voice from others, as numbers: pitch, its span, formants."""
+        formants = (float(value) for formant in self.speaker.formants for value in formant)
+        return (float(np.log(self.speaker.f0[self.pitch])), self.speaker.span, *formants)
+
 
 @dataclass(frozen=True)
 class Cast:

@@ -34,7 +34,8 @@ def main(options: Options) -> bool:
     corpus = Corpus(options.data / "train", torch.device("cpu"))
     tokens = Tokens(options.out / TOKENS / "train", corpus)
     examples = Examples(corpus, tokens, vocabulary, Cast.draw(PUPILS, HELD_OUT_SPEAKERS))
-    batches = Batches(examples, vocabulary.pad, _ids(options, compute), options.seed)
+    loop = Loop.resume(NAME, options)
+    batches = Batches(examples, vocabulary.pad, _ids(options, compute), (options.seed, *loop.seed))
     # Processes of the loader come first: they must not inherit a GPU.
     source = iter(loader(batches, options.workers if compute.on_gpu else 0, pinned=compute.on_gpu))
     with compute.device:
@@ -48,7 +49,7 @@ def main(options: Options) -> bool:
         "optimiser": stage.optimiser,
         "mean": stage.mean,
     }
-    done = Loop.resume(NAME, kept, options).run(stage)
+    done = loop.run(stage, kept)
     exported.write(options.out / VOICE, sizes, vocabulary, stage.mean.mean)
     return done
 

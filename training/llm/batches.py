@@ -51,12 +51,12 @@ class Batch:
 class Batches(IterableDataset[Batch]):
     """Endless. size: ids in a batch, padding included."""
 
-    def __init__(self, examples: Examples, pad: int, size: int, seed: int) -> None:
+    def __init__(self, examples: Examples, pad: int, size: int, seed: Sequence[int]) -> None:
         self._examples, self._pad, self._size, self._seed = examples, pad, size, seed
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        draws = np.random.default_rng([self._seed, worker.id if worker else 0])
+        draws = np.random.default_rng([*self._seed, worker.id if worker else 0])
         while True:
             groups = list(self._groups(draws))
             for index in draws.permutation(len(groups)):

@@ -23,10 +23,11 @@ def main(options: Options) -> bool:
     compute = Compute.choose(options.device)
     corpus = Corpus(options.data / "train", compute.device)
     ear = PhoneEar(*_SIZES[options.size]).to(compute.device)
-    lessons = iter(Lessons(corpus, _SECONDS_ON_GPU if compute.on_gpu else _SECONDS_ON_CPU, options.seed))
+    loop, seconds = Loop.resume(NAME, options), _SECONDS_ON_GPU if compute.on_gpu else _SECONDS_ON_CPU
+    lessons = iter(Lessons(corpus, seconds, (options.seed, *loop.seed)))
     stage = Stage(ear, ahead(lessons, 4) if compute.on_gpu else lessons, compute)
     kept: dict[str, Kept] = {"ear": ear, "optimiser": stage.optimiser, "mean": stage.mean}
-    done = Loop.resume(NAME, kept, options).run(stage)
+    done = loop.run(stage, kept)
     ear.load_state_dict(stage.mean.mean)
     ear.save(options.out / NAME / FILE)
     figures = measure(options.out / NAME / FILE, Corpus(options.data / "held_out", torch.device("cpu")), options.count)

@@ -1,6 +1,6 @@
 """Train the ear: which phones were said (CTC), and, to begin with, when."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ class Batch:
 class Lessons:
     """Endless. seconds: of speech in a batch."""
 
-    def __init__(self, corpus: Corpus, seconds: float, seed: int) -> None:
+    def __init__(self, corpus: Corpus, seconds: float, seed: Sequence[int]) -> None:
         self._corpus, self._seconds = corpus, seconds
         self._draws = np.random.default_rng(seed)
         self._sorted = sorted(range(len(corpus.utterances)), key=lambda index: corpus.utterances[index].samples)

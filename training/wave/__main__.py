@@ -29,9 +29,10 @@ def main(options: Options) -> bool:
     compute, voice = Compute.choose(options.device), options.out / VOICE
     corpus = Corpus(options.data / "train", compute.device)
     tokens = Tokens(options.out / TOKENS / "train", corpus)
+    loop = Loop.resume(NAME, options)
     decoder = Decoder(voice).to(compute.device)
     judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)
-    crops = iter(Crops(corpus, tokens, _FRAMES, _rows(options, compute), options.seed))
+    crops = iter(Crops(corpus, tokens, _FRAMES, _rows(options, compute), (options.seed, *loop.seed)))
     judged_from = _JUDGED_FROM_ON_GPU if compute.on_gpu else _JUDGED_FROM_ON_CPU
     stage = SecondStage(decoder, judges, ahead(crops, 4) if compute.on_gpu else crops, compute, judged_from)
     kept: dict[str, Kept] = {
@@ -41,7 +42,7 @@ def main(options: Options) -> bool:
         "judges_optimiser": stage.judges_optimiser,
         "mean": stage.mean,
     }
-    done = Loop.resume(NAME, kept, options).run(stage)
+    done = loop.run(stage, kept)
     bicodec.write_weights(voice, stage.mean.mean)
     return done
 

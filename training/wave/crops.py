@@ -1,6 +1,6 @@
 """Batches for the second stage: tokens, and the samples that they stand for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +32,7 @@ class Crop:
 class Crops:
     """Endless. frames: of a crop, margins included; rows: of a batch."""
 
-    def __init__(self, corpus: Corpus, tokens: Tokens, frames: int, rows: int, seed: int) -> None:
+    def __init__(self, corpus: Corpus, tokens: Tokens, frames: int, rows: int, seed: Sequence[int]) -> None:
         self._corpus, self._tokens, self._frames, self._rows = corpus, tokens, frames, rows
         self._draws = np.random.default_rng(seed)
         self._long = [index for index, codes in enumerate(tokens.codes) if len(codes) >= frames]
