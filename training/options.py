@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+NOT_DONE = 3
+"""The exit status of a step whose session ended before it was done."""
+
 
 @dataclass(frozen=True)
 class Options:

@@ -1,5 +1,7 @@
 """Train the tokenizer and the frame-rate half of the decoder: OUT/codec."""
 
+import sys
+
 import torch
 
 from training.codec.heads import Heads
@@ -12,7 +14,7 @@ from training.corpus.corpus import Corpus
 from training.corpus.speakers import Cast
 from training.device import Compute
 from training.loop import Kept, Loop
-from training.options import Options
+from training.options import NOT_DONE, Options
 from training.prefetch import ahead
 
 NAME = "codec"
@@ -42,4 +44,4 @@ def _seconds(options: Options, compute: Compute) -> float:
 
 
 if __name__ == "__main__":
-    main(Options.parse(__doc__))
+    sys.exit(0 if main(Options.parse(__doc__)) else NOT_DONE)

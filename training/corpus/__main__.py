@@ -1,5 +1,6 @@
 """Let the teacher read the texts: `DATA/train` and, by other speakers and of other sentences, `DATA/held_out`."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -10,7 +11,7 @@ from training.corpus.espeak import install
 from training.corpus.speakers import Cast, Speaker
 from training.corpus.task import SENTENCES_PER_SHARD, Task
 from training.corpus.utterance import SAMPLE_RATE
-from training.options import Options
+from training.options import NOT_DONE, Options
 from training.progress import Progress
 from training.text.__main__ import HELD_OUT, TRAINING
 
@@ -40,17 +41,18 @@ class Part:
                 yield Task(folder, number, part, self.teachers, self.others, options.data / ESPEAK, options.seed)
 
 
-def main(options: Options) -> None:
+def main(options: Options) -> bool:
     cast = Cast.draw(PUPILS, HELD_OUT_SPEAKERS)
     install(options.data / ESPEAK, [(voice.name, voice.speaker.variant(voice.pitch)) for voice in cast.voices.values()])
     parts = (
         Part("held_out", HELD_OUT, max(options.count // 10, 8), (), cast.held_out),
         Part("train", TRAINING, options.count, cast.teachers, cast.pupils),
     )
-    run([task for part in parts for task in part.tasks(options)], options)
+    return run([task for part in parts for task in part.tasks(options)], options)
 
 
-def run(tasks: Sequence[Task], options: Options) -> None:
+def run(tasks: Sequence[Task], options: Options) -> bool:
+    """Returns whether all are done."""
     budget = Budget(options.minutes, session=options.session)
     with get_context("spawn").Pool(options.workers) as pool, Progress("corpus", budget, len(tasks)) as progress:
         samples = 0
@@ -58,8 +60,9 @@ def run(tasks: Sequence[Task], options: Options) -> None:
             samples += made
             progress.show(index, {"hours": samples / SAMPLE_RATE / 3600})
             if budget.spent:
-                break
+                return index == len(tasks)
+    return True
 
 
 if __name__ == "__main__":
-    main(Options.parse(__doc__, count=60_000))
+    sys.exit(0 if main(Options.parse(__doc__, count=60_000)) else NOT_DONE)

@@ -1,5 +1,7 @@
 """Train the language model on the cached tokens: OUT/llm; and put it into OUT/voice."""
 
+import sys
+
 import torch
 from transformers import Qwen2ForCausalLM
 
@@ -16,7 +18,7 @@ from training.llm.sizes import SIZES
 from training.llm.stage import Stage
 from training.llm.vocabulary import Vocabulary
 from training.loop import Kept, Loop
-from training.options import Options
+from training.options import NOT_DONE, Options
 from training.tokens.__main__ import NAME as TOKENS
 from training.tokens.__main__ import VOICE
 from training.tokens.store import Tokens
@@ -62,4 +64,4 @@ def _ids(options: Options, compute: Compute) -> int:
 
 
 if __name__ == "__main__":
-    main(Options.parse(__doc__))
+    sys.exit(0 if main(Options.parse(__doc__)) else NOT_DONE)

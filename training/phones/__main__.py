@@ -1,6 +1,7 @@
 """Train the ear on the training part of the corpus, and say how well it hears the held-out part: OUT/phones."""
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ import torch
 from training.corpus.corpus import Corpus
 from training.device import Compute
 from training.loop import Kept, Loop
-from training.options import Options
+from training.options import NOT_DONE, Options
 from training.phones.ear import BLANK, PhoneEar, distance
 from training.phones.stage import Lessons, Stage
 from training.prefetch import ahead
@@ -48,4 +49,4 @@ def measure(file: Path, corpus: Corpus, count: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(Options.parse(__doc__, count=200))
+    sys.exit(0 if main(Options.parse(__doc__, count=200)) else NOT_DONE)

@@ -14,6 +14,8 @@ HELD_OUT_COUNT = 400
 
 
 def main(options: Options) -> None:
+    if (options.data / TRAINING).exists():
+        return
     options.data.mkdir(parents=True, exist_ok=True)
     sentences = iter(Sentences(Vocabulary.read(), Lists.read(), evaluated(), options.seed))
     write(options.data / HELD_OUT, islice(sentences, min(HELD_OUT_COUNT, options.count)))

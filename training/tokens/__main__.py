@@ -1,5 +1,6 @@
 """Export the trained tokenizer, and let it read the corpus once: OUT/voice and OUT/tokens."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from training.corpus.corpus import Corpus
 from training.device import Compute
 from training.export import bicodec, hearing
 from training.loop import CHECKPOINT
-from training.options import Options
+from training.options import NOT_DONE, Options
 from training.progress import Progress
 from training.tokens import store
 from training.tokens.tokenizer import Tokenizer
@@ -85,4 +86,4 @@ def _batches(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 
 if __name__ == "__main__":
-    main(Options.parse(__doc__))
+    sys.exit(0 if main(Options.parse(__doc__)) else NOT_DONE)

@@ -1,12 +1,14 @@
 """Train the wave generator on tokens: OUT/wave; and put the decoder into OUT/voice."""
 
+import sys
+
 import torch
 
 from training.corpus.corpus import Corpus
 from training.device import Compute
 from training.export import bicodec
 from training.loop import Kept, Loop
-from training.options import Options
+from training.options import NOT_DONE, Options
 from training.prefetch import ahead
 from training.tokens.__main__ import NAME as TOKENS
 from training.tokens.__main__ import VOICE
@@ -54,4 +56,4 @@ def _rows(options: Options, compute: Compute) -> int:
 
 
 if __name__ == "__main__":
-    main(Options.parse(__doc__))
+    sys.exit(0 if main(Options.parse(__doc__)) else NOT_DONE)
