@@ -65,6 +65,7 @@ class Espeak:
     def __init__(self, data: Path) -> None:
         import espeakng_loader
 
+        self._variants = {file.name for file in (data / _VARIANTS).iterdir()}
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         options = _PHONEME_EVENTS | _DONT_EXIT
         self.sample_rate = int(self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), options))
@@ -79,7 +80,9 @@ class Espeak:
     def say(self, text: str, voice: str, words_per_minute: int) -> Spoken:
         """`voice`: a name such as en-us or en-us+VARIANT. Raises ValueError for one that is not there."""
         self._chunks, self._words, self._phones = [], [], []
-        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+        # For a variant that is not there espeak-ng takes the plain voice.
+        known = voice.partition("+")[2] in {"", *self._variants}
+        if not known or self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(f"espeak-ng has no voice {voice}")
         for parameter, value in ((_RATE, words_per_minute), (_PITCH, 50), (_RANGE, 50)):
             self._library.espeak_SetParameter(parameter, value, 0)

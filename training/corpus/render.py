@@ -1,12 +1,15 @@
 """Text to utterances: each sentence by two voices at one speed."""
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import numpy as np
 import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from services.codec.audio.volume import normalise_volume
-from training.corpus.espeak import Espeak, Spoken
+from training.corpus.espeak import Espeak, Spoken, Word
 from training.corpus.phones import INDEX, SILENCE, UnknownPhone, phone_index
 from training.corpus.speakers import LEVELS, MODERATE, WORDS_PER_MINUTE, Voice
 from training.corpus.utterance import SAMPLE_RATE, Utterance
@@ -37,7 +40,7 @@ def render(espeak: Espeak, text: str, voice: Voice, speed: int, group: int) -> R
     samples = _samples(spoken, espeak.sample_rate)
     if len(samples) > LONGEST_SECONDS * SAMPLE_RATE or len(phones) < 3:
         return None
-    words = [(word.start, word.length, _moved(word.sample, espeak.sample_rate)) for word in spoken.words]
+    words = [(start, end - start, _moved(sample, espeak.sample_rate)) for start, end, sample in _words(spoken, text)]
     utterance = Utterance(
         shard=0,
         offset=0,
@@ -63,6 +66,16 @@ def _samples(spoken: Spoken, rate: int) -> NDArray[np.int16]:
     resampled = soxr.resample(spoken.samples / 32768, rate, SAMPLE_RATE, quality="HQ")
     padded = np.pad(normalise_volume(resampled), (LEAD, TAIL))
     return np.rint(np.clip(padded, -1, 1) * 32767).astype(np.int16)
+
+
+def _words(spoken: Spoken, text: str) -> Iterator[tuple[int, int, int]]:
+    """First character, the one behind the last, and sample. What espeak-ng says in one go with a word, such as the
+    article in "of the", has no event of its own: it belongs to that word.
+    """
+    words = sorted(spoken.words, key=lambda word: (word.sample, word.start))
+    for word, following in pairwise([*words, Word(len(text), 0, 0)]):
+        own = text[word.start : max(following.start, word.start + word.length)].rstrip()
+        yield word.start, word.start + len(own), word.sample
 
 
 def _phones(spoken: Spoken, rate: int) -> list[tuple[int, int]]:

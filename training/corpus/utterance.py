@@ -36,7 +36,7 @@ class Utterance:
     @property
     def words_per_second(self) -> float:
         """Of speech, without the silence around it."""
-        return len(self.words) * SAMPLE_RATE / int(self.phones[-1, 1] - self.phones[0, 1])
+        return len(self.text.split()) * SAMPLE_RATE / int(self.phones[-1, 1] - self.phones[0, 1])
 
     def to_json(self) -> str:
         fields = {name: value for name, value in vars(self).items() if name not in ("shard", "words", "phones")}

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +34,9 @@ class Sentences:
 
     def __init__(self, vocabulary: Vocabulary, lists: Lists, forbidden: Iterable[str], seed: int) -> None:
         self._draws = np.random.default_rng(seed)
-        self._forbidden = frozenset(forbidden)
-        self._beginnings = {_beginning(text) for text in self._forbidden}
+        self._forbidden: dict[str, list[str]] = {}
+        for text in forbidden:
+            self._forbidden.setdefault(text.split()[0], []).append(text)
         self._made: set[str] = set()
         self._makers = _makers(vocabulary, Templates(lists))
 
@@ -51,13 +51,8 @@ class Sentences:
                 yield text
 
     def _holds_forbidden(self, key: str) -> bool:
-        words = key.split()
-        begins = any(pair in self._beginnings for pair in pairwise(words))
-        return begins and any(f" {text} " in f" {key} " for text in self._forbidden)
-
-
-def _beginning(text: str) -> tuple[str, ...]:
-    return tuple(text.split()[:2])
+        suspects = (text for word in set(key.split()) for text in self._forbidden.get(word, ()))
+        return any(f" {text} " in f" {key} " for text in suspects)
 
 
 def _makers(vocabulary: Vocabulary, templates: Templates) -> list[tuple[float, Maker]]:

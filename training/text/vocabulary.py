@@ -58,11 +58,17 @@ class Vocabulary:
         words: list[str] = []
         for candidates in draws.choice(len(self.words), (count, 24), p=self.frequencies):
             names = [self.words[index] for index in candidates]
-            history = words[-1:-3:-1]
-            gains = np.array([self._model.prob([name, *history]) * _LOG_BASE - self._logs[name] for name in names])
+            gains = np.array([self._after(words, name) - self._logs[name] for name in names])
             weights = np.exp(np.minimum(gains - gains.max(), 0))
             words.append(names[draws.choice(len(names), p=weights / weights.sum())])
         return words
+
+    def likelihood(self, words: Sequence[str]) -> float:
+        """The mean logarithm of the probability of each word after those before it."""
+        return float(np.mean([self._after(words[:index], word) for index, word in enumerate(words)]))
+
+    def _after(self, words: Sequence[str], following: str) -> float:
+        return self._model.prob([following, *words[-1:-3:-1]]) * _LOG_BASE
 
 
 def _dictionary(file: Path) -> Iterator[str]:
