@@ -1,0 +1,119 @@
+"""Tokens to samples, as it is trained."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from services.codec.families.spark.decoder import SparkDetokenizer
+from training.codec.modules import Codec
+from training.codec.sizes import HOP, SIZES
+from training.corpus.corpus import Corpus
+from training.export import bicodec, hearing
+from training.tokens.store import Tokens, write
+from training.wave.crops import MARGIN, Crops
+from training.wave.discriminator import Discriminator, judge_loss, maker_losses
+from training.wave.modules import Decoder
+from training.wave.spectral import SpectralLoss
+
+TINY = SIZES["tiny"]
+FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder, codec = tmp_path_factory.mktemp("voice"), Codec(TINY)
+    bicodec.write_config(folder, TINY)
+    hearing.write(folder, codec.wav2vec2, TINY)
+    bicodec.write_weights(folder, {name: value for name, value in codec.state_dict().items() if "wav2vec2" not in name})
+    return folder
+
+
+@pytest.fixture
+def tokens(corpus: Corpus, tmp_path: Path) -> Tokens:
+    """The code of a frame is its number."""
+    codes = [np.arange((each.samples - 400) // HOP + 1).astype(np.uint16) for each in corpus.utterances]
+    globals_ = np.arange(len(codes))[:, None].repeat(TINY.speaker_tokens, 1).astype(np.uint16)
+    write(tmp_path, 0, codes, globals_)
+    return Tokens(tmp_path, corpus)
+
+
+def test_the_decoder_is_served_as_it_was_trained(voice: Path) -> None:
+    decoder = Decoder(voice)
+    codes, globals_ = torch.randint(TINY.codes, (1, 30)), torch.randint(16, (1, TINY.speaker_tokens))
+    with torch.no_grad():
+        trained = decoder(codes, globals_)[0].numpy()
+    bicodec.write_weights(voice, decoder.state_dict())
+    served = SparkDetokenizer.load(voice).decode(globals_[0].tolist(), codes[0].tolist())
+    assert np.abs(trained - served).max() < 0.02 * np.abs(trained).max()
+
+
+def test_everything_but_the_codebook_learns(voice: Path) -> None:
+    decoder = Decoder(voice)
+    decoder(torch.randint(TINY.codes, (2, 30)), torch.zeros(2, TINY.speaker_tokens, dtype=torch.long)).sum().backward()
+    missing = [name for name, parameter in decoder.named_parameters() if parameter.grad is None]
+    assert missing == ["quantizer.codebook.weight"]
+
+
+def test_crops_hold_the_samples_of_their_tokens(corpus: Corpus, tokens: Tokens) -> None:
+    edges = set()
+    for crop in islice(Crops(corpus, tokens, FRAMES, 6, (0,)), 12):
+        for codes, samples, judged, globals_ in zip(crop.codes, crop.samples, crop.judged, crop.globals_, strict=True):
+            # Of the same voice, so it need not be this very utterance.
+            start = int(codes[0])
+            wholes = [corpus.samples(index) for index in range(len(corpus.utterances))]
+            assert any(torch.equal(whole[HOP * start : HOP * (start + FRAMES)], samples) for whole in wholes)
+            assert judged[HOP * MARGIN : -HOP * MARGIN].all()
+            assert judged[0] == (start == 0)
+            assert globals_.shape == (TINY.speaker_tokens,)
+            edges.add((bool(judged[0]), bool(judged[-1])))
+    assert {(True, False), (False, True)} <= edges
+
+
+def test_too_short_a_corpus_is_an_error(corpus: Corpus, tokens: Tokens) -> None:
+    with pytest.raises(ValueError, match="9999 frames"):
+        Crops(corpus, tokens, 9999, 2, (0,))
+
+
+def test_tokens_of_another_corpus_are_an_error(corpus: Corpus, tmp_path: Path) -> None:
+    write(tmp_path, 0, [np.zeros(3, np.uint16)], np.zeros((1, 4), np.uint16))
+    with pytest.raises(ValueError, match="1 utterances"):
+        Tokens(tmp_path, corpus)
+
+
+def test_the_spectral_loss_is_least_for_the_same_sound() -> None:
+    torch.manual_seed(0)
+    loss, sound = SpectralLoss(), torch.randn(2, 8000) * 0.1
+    near, far = sound + 0.01 * torch.randn_like(sound), torch.randn(2, 8000) * 0.3
+    same, closer, further = (sum(loss(made, sound)).item() for made in (sound, near, far))
+    assert same < 1e-6
+    assert closer < further
+
+
+def test_silence_has_a_gradient() -> None:
+    made = torch.zeros(1, 8000, requires_grad=True)
+    sum(SpectralLoss()(made, torch.randn(1, 8000))).backward()
+    assert made.grad is not None
+    assert made.grad.isfinite().all()
+
+
+def test_judges_learn_to_tell_noise_from_tones() -> None:
+    torch.manual_seed(0)
+    judges = Discriminator(4)
+    adam = torch.optim.Adam(judges.parameters(), 2e-3)
+    tones = torch.sin(torch.arange(8000)[None] * torch.tensor([[0.1], [0.2]])) * 0.3
+    for _ in range(25):
+        noise = torch.randn(2, 8000) * 0.3
+        loss = judge_loss(judges(noise), judges(tones))
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    assert loss < 1.0
+    with torch.no_grad():
+        fooled, seen = maker_losses(judges(noise), judges(tones))
+        honest, alike = maker_losses(judges(tones), judges(tones))
+    assert honest < fooled
+    assert alike < 1e-6 < seen
