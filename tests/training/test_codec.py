@@ -1,12 +1,14 @@
 """The codec's modules and what trains them."""
 
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from services.codec.families.spark.fsq import Fsq
+from services.codec.families.spark.weights import Weights
 from training.codec.codebook import Codebook
 from training.codec.modules import Codec, LevelQuantizer
 from training.codec.pairs import Pairs
@@ -32,7 +34,7 @@ def test_every_weight_of_the_tokenizer_and_prenet_gets_a_gradient(codec: Codec) 
     directions = codec.quantizer.directions(codec.encode(taps))
     speaker = codec.speaker_encoder(samples)
     output = codec.decode(codec.quantizer.out_project(directions.transpose(1, 2)), speaker.d_vector)
-    output.square().mean().backward()
+    torch.autograd.backward(output.square().mean())
     missing = {
         name for name, parameter in codec.named_parameters() if parameter.requires_grad and parameter.grad is None
     }
@@ -142,11 +144,9 @@ def test_spectra_are_centred_on_the_frames() -> None:
 
 
 def test_folding_the_weight_norm_gives_back_the_weight() -> None:
-    from services.codec.families.spark.weights import Weights
-
     weight = torch.randn(8, 4, 7)
     published = dict(bicodec._published("decoder.model.0.weight", weight))
-    folded = Weights(bicodec.Path("file"), {name: bicodec._half(value) for name, value in published.items()})
+    folded = Weights(Path("file"), {name: bicodec._half(value) for name, value in published.items()})
     assert torch.allclose(folded.tensor("decoder.model.0.weight", (8, 4, 7)), weight, atol=2e-3)
 
 

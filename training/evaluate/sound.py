@@ -9,7 +9,7 @@ Samples = NDArray[np.float32]
 
 _FRAME, _HOP = SAMPLE_RATE * 64 // 1000, SAMPLE_RATE // 100
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 400.0
-_VOICED = 0.5
+_VOICED, _AS_HIGH = 0.5, 0.85
 """Of the autocorrelation at a period, relative to that at none."""
 
 
@@ -47,8 +47,11 @@ def _f0(frame: Samples) -> float:
     correlation = correlation / (len(frame) - np.arange(len(frame)))
     shortest, longest = int(SAMPLE_RATE / _HIGHEST_HZ), int(SAMPLE_RATE / _LOWEST_HZ)
     period = shortest + int(np.argmax(correlation[shortest:longest]))
-    # Twice the period is as good: take the first peak that is about as high.
-    half = period // 2
-    if half >= shortest and correlation[half] > 0.9 * correlation[period]:
-        period = half
-    return SAMPLE_RATE / period if correlation[period] > _VOICED * correlation[0] else 0.0
+    if correlation[period] <= _VOICED * correlation[0]:
+        return 0.0
+    # Several periods are as good as one: take the shortest with a peak that is about as high.
+    for parts in (4, 3, 2):
+        near = np.arange(max(period // parts - 1, shortest), period // parts + 3)
+        if len(near) > 1 and correlation[near].max() > _AS_HIGH * correlation[period]:
+            return SAMPLE_RATE / float(near[np.argmax(correlation[near])])
+    return SAMPLE_RATE / period
