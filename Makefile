@@ -44,8 +44,8 @@ lint: $(VENV)/.dev protos-check ## Check style, types and protos
 	@$(BIN)/buf lint protos
 	@$(BIN)/buf format --diff --exit-code protos
 
-bench: $(VENV)/.dev ## Measure first sound, throughput, CPU and underrun of the whole system
-	@$(BIN)/python -m bench.load $(ARGS)
+bench: $(VENV)/.dev ## Measure the whole system under load; ARGS="--help" says what else
+	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: bench-speech
 bench-speech: $(VENV)/.dev ## Measure what is understood of the whole system; needs espeak-ng

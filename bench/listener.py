@@ -1,0 +1,61 @@
+"""One request and what a listener makes of the reply."""
+
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from bench.player import Player
+from bench.system import System
+from bench.texts import Ask
+
+TOO_MANY = 429
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A whole reply. `ttfa`: from the request to the first audible sample; `underrun`: see Player."""
+
+    ttfa: float
+    audio: float
+    underrun: float
+
+
+@dataclass(frozen=True)
+class TurnedAway:
+    """`retry_after`: when to come again."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """`reason`: the status, or what broke."""
+
+    reason: str
+
+
+Outcome = Heard | TurnedAway | Failed
+
+
+async def listen(client: httpx.AsyncClient, system: System, ask: Ask) -> Outcome:
+    """`client` has the base URL of `system`."""
+    try:
+        return await _listen(client, system, ask)
+    except httpx.HTTPError as exc:
+        return Failed(type(exc).__name__)
+
+
+async def _listen(client: httpx.AsyncClient, system: System, ask: Ask) -> Outcome:
+    asked_at = time.perf_counter()
+    player = Player(system.sample_rate)
+    async with client.stream("POST", "/v1/audio/speech", json=system.request(ask)) as reply:
+        if reply.status_code == TOO_MANY:
+            return TurnedAway(float(reply.headers.get("retry-after", 1)))
+        if reply.is_error:
+            return Failed(f"{reply.status_code}")
+        async for chunk in reply.aiter_raw():
+            player.received(chunk, time.perf_counter())
+    if player.first_sound_at is None:
+        return Failed("silence")
+    return Heard(player.first_sound_at - asked_at, player.audio, player.underrun)

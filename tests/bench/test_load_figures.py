@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import pytest
+
+from bench.figures import Figures, figures, medians, percentile, ratios
+from bench.listener import Failed, Heard, TurnedAway
+from bench.load import Run
+from bench.usage import Usage
+
+HEARD = [Heard(ttfa=0.1, audio=2.0, underrun=0.0), Heard(ttfa=0.3, audio=3.0, underrun=0.2)]
+OTHERS = [TurnedAway(1.0), Failed("500"), Failed("500")]
+
+
+def of(*outcomes: Heard | TurnedAway | Failed) -> Figures:
+    return figures(Run(outcomes, 2.0), Usage({"llm": 1.0}, {"llm": 5}), Usage({"llm": 3.0}, {"llm": 7}))
+
+
+def test_figures_are_those_of_the_replies() -> None:
+    found = of(*HEARD, *OTHERS)
+    assert (found.replies, found.turned_away, found.failed) == (2, 1, {"500": 2})
+    assert (found.ttfa_p50, found.underrun_worst, found.continuity) == (pytest.approx(0.2), 0.2, 0.5)
+    assert (found.audio_rate, found.reply_rate) == (2.5, 1.0)
+    assert (found.cpu, found.rss_bytes) == ({"llm": pytest.approx(0.4)}, {"llm": 7})
+
+
+def test_nobody_served_is_an_error_that_says_why() -> None:
+    with pytest.raises(RuntimeError, match="500"):
+        of(*OTHERS)
+
+
+def test_percentile_lies_between_the_nearest() -> None:
+    assert percentile([4.0, 1.0, 2.0, 3.0], 50) == 2.5
+    assert percentile([float(number) for number in range(101)], 95) == 95
+
+
+def test_medians_are_of_each_figure_and_counts_are_summed() -> None:
+    one = of(*HEARD, *OTHERS)
+    runs = [replace(one, ttfa_p50=ttfa, cpu={"llm": 1 / ttfa}) for ttfa in (1.0, 4.0, 2.0)]
+    found = medians(runs)
+    assert (found.ttfa_p50, found.cpu) == (2.0, {"llm": 0.5})
+    assert (found.replies, found.turned_away, found.failed) == (6, 3, {"500": 6})
+
+
+def test_ratio_is_ours_over_theirs_where_theirs_is_not_zero() -> None:
+    theirs = of(*HEARD)
+    found = ratios(replace(theirs, ttfa_p50=0.05, cpu={"llm": 0.1}), replace(theirs, underrun_p50=0.0))
+    assert found["ttfa_p50"] == pytest.approx(0.25)
+    assert found["cpu"] == pytest.approx(0.25)
+    assert "underrun_p50" not in found
