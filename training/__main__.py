@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from training.device import Compute
 from training.options import NOT_DONE, Options
 
 
@@ -20,21 +19,17 @@ class Step:
 
 
 TEXT, CORPUS = Step("text", counted=True), Step("corpus", counted=True)
-# Two steps at a time fill a GPU better than one; a CPU has its hands full with one.
-ON_GPU = (
-    *((TEXT,), (CORPUS,), (Step("codec", 0.3),), (Step("tokens"),)),
+# Two steps at a time fill a GPU, or two cores, better than one.
+GROUPS = (
+    *((TEXT,), (CORPUS,), (Step("codec", 0.33), Step("alignment", 0.33)), (Step("tokens"),)),
     *((Step("wave", 0.5), Step("llm", 0.5)), (Step("phones", 0.07),), (Step("export"),)),
-)
-ON_CPU = (
-    *((TEXT,), (CORPUS,), (Step("codec", 0.22),), (Step("tokens"),)),
-    *((Step("wave", 0.3),), (Step("llm", 0.35),), (Step("phones", 0.05),), (Step("export"),)),
 )
 
 
 def main(options: Options) -> bool:
     """Returns whether the voice is made; False where the session ended before. Raises CalledProcessError."""
     begun = time.monotonic()
-    for group in ON_GPU if Compute.choose(options.device).on_gpu else ON_CPU:
+    for group in GROUPS:
         session = options.session - (time.monotonic() - begun) / 60
         if session <= 0 or not run(group, options, session):
             return False

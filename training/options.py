@@ -32,7 +32,7 @@ class Options:
         parser = argparse.ArgumentParser(description=purpose)
         parser.add_argument("--data", type=Path, default=Path("var/voice/data"), help="folder of the corpus")
         parser.add_argument("--out", type=Path, default=Path("var/voice"), help="folder of all that training makes")
-        parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
+        parser.add_argument("--device", default="auto", help="auto, cpu, cpu-bf16, cuda")
         parser.add_argument("--minutes", type=float, default=60.0, help="wall time of the step, over all its runs")
         parser.add_argument("--session", type=float, default=float("inf"), help="minutes after which this run stops")
         parser.add_argument("--steps", type=int, help="optimiser steps, if sooner than the minutes")

@@ -2,12 +2,12 @@
 
 import json
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -16,7 +16,18 @@ from rich.progress import track
 
 from bench.speech.codec import Codec
 from bench.speech.ears import Samples
-from bench.speech.figures import CODEC, SYSTEM, TEACHER, Figures, Utterance, figures, markdown, sounding_seconds, table
+from bench.speech.figures import (
+    CODEC,
+    SYSTEM,
+    TEACHER,
+    Figures,
+    PhoneErrors,
+    Utterance,
+    figures,
+    markdown,
+    sounding_seconds,
+    table,
+)
 from bench.speech.listeners import Heard, Listeners
 from bench.speech.sentences import UNSEEN, read_sentences
 from bench.speech.system import System
@@ -26,6 +37,20 @@ from services.cli.api import Api, KeyOption
 from services.cli.failure import Failure
 from services.cli.model import find_model
 from services.cli.serve import ModelOption
+from training.corpus.speakers import GENDERS
+from training.phones.ear import PhoneEar, distance
+
+EAR = Path(__file__).parent / "ear.safetensors"
+"""By training.phones; ear.json beside it says how well it hears."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """[T] at ears.SAMPLE_RATE."""
+
+    source: str
+    samples: Samples
+    phones: PhoneErrors
 
 
 @dataclass(frozen=True)
@@ -35,13 +60,19 @@ class Speakers:
     teacher: Teacher
     codec: Codec
     system: System
+    ear: PhoneEar
 
-    def say(self, text: str, voice: str, teacher_voice: str, seed: int) -> Iterator[tuple[str, Samples]]:
-        """One text from each source: its name, and [T] at ears.SAMPLE_RATE."""
+    def say(self, text: str, voice: str, teacher_voice: str, seed: int) -> Iterator[Said]:
+        """One text from each source."""
         taught = self.teacher.say(text, teacher_voice)
-        yield TEACHER, taught
-        yield CODEC, self.codec.reconstruct(taught)
-        yield SYSTEM, self.system.say(text, voice, seed)
+        sources = {
+            TEACHER: taught.samples,
+            CODEC: self.codec.reconstruct(taught.samples),
+            SYSTEM: self.system.say(text, voice, seed),
+        }
+        for source, samples in sources.items():
+            wrong = distance(self.ear.hear(samples), taught.phones)
+            yield Said(source, samples, PhoneErrors(wrong, len(taught.phones)))
 
 
 @dataclass(frozen=True)
@@ -52,10 +83,11 @@ class Listening:
     source: str
     text: str
     seconds: float
+    phones: PhoneErrors
     heard: "Future[Heard]"
 
     def done(self) -> Utterance:
-        return Utterance(self.voice, self.source, self.text, self.seconds, self.heard.result())
+        return Utterance(self.voice, self.source, self.text, self.seconds, self.phones, self.heard.result())
 
 
 def listen(
@@ -64,9 +96,9 @@ def listen(
     """In the order of voice, source, sentence. Sentence i is spoken with the seed `seed` + i."""
     said = [(voice, index, text) for voice in voices for index, text in enumerate(sentences)]
     listening = [
-        Listening(voice, source, text, sounding_seconds(samples), listeners.listen(samples))
+        Listening(voice, each.source, text, sounding_seconds(each.samples), each.phones, listeners.listen(each.samples))
         for voice, index, text in track(said, "speaking", console=Console(stderr=True))
-        for source, samples in speakers.say(text, voice, voices[voice], seed + index)
+        for each in speakers.say(text, voice, voices[voice], seed + index)
     ]
     return [each.done() for each in track(listening, "listening", console=Console(stderr=True))]
 
@@ -76,7 +108,9 @@ def with_teachers(voices: Sequence[str]) -> dict[str, str]:
     pairs = {name: teacher or TEACHERS.get(name, "") for name, _, teacher in (each.partition("=") for each in voices)}
     for name, teacher in pairs.items():
         if not teacher:
-            raise Failure(f"Who taught {name}? Name a voice of espeak-ng with --voices {name}=en-us+f2, for instance.")
+            raise Failure(
+                f"Who taught {name}? Name a teacher with --voices {name}={TEACHERS[GENDERS[0]]}, for instance."
+            )
     return pairs
 
 
@@ -86,7 +120,7 @@ def served(url: str, model: Path) -> Iterator[str]:
     if url:
         yield url
         return
-    with tempfile.TemporaryDirectory() as directory, running_stack(Path(directory), model) as stack:
+    with TemporaryDirectory() as directory, running_stack(Path(directory), model) as stack:
         yield stack.url
 
 
@@ -112,9 +146,7 @@ def report(
 
 
 def bench(
-    voices: Annotated[
-        list[str], typer.Option(help="VOICE, or VOICE=TEACHER with a voice of espeak-ng; may be given again.")
-    ] = list(TEACHERS),  # noqa: B006
+    voices: Annotated[list[str], typer.Option(help="VOICE, or VOICE=TEACHER; may be given again.")] = list(TEACHERS),  # noqa: B006
     sentences: Annotated[Path, typer.Option(help="One a line, of words that pocketsphinx knows.")] = UNSEEN,
     limit: Annotated[int | None, typer.Option(min=1, help="Speak only so many; any can be picked.")] = None,
     seed: Annotated[int, typer.Option(help="Of the first sentence; the next one has the next.")] = 0,
@@ -127,14 +159,15 @@ def bench(
         Path | None, typer.Option("--json", help="Also write the figures, and all that was heard.")
     ] = None,
 ) -> None:
-    """Speaks sentences that the voice never saw, and says how many of them pocketsphinx understands.
+    """Speaks sentences that the voice never saw, and says what two recognisers, of words and of phones, hear of them.
 
     Prints a table, and the same as markdown for the card of the model.
     """
     teachers, fields, texts = with_teachers(voices), request_fields(request), read_sentences(sentences)
-    teacher, folder = Teacher(), find_model(model, "main")
-    with Listeners(texts, processes) as listeners, served(url, folder) as where:
-        speakers = Speakers(teacher, Codec(folder), System(Api(where, api_key), fields))
+    folder = find_model(model, "main")
+    with Listeners(texts, processes) as listeners, served(url, folder) as where, TemporaryDirectory() as data:
+        teacher = Teacher(Path(data) / "espeak-ng-data")
+        speakers = Speakers(teacher, Codec(folder), System(Api(where, api_key), fields), PhoneEar.load(EAR))
         utterances = listen(speakers, teachers, texts[:limit], listeners, seed)
     utterances.sort(key=lambda each: (list(teachers).index(each.voice), (TEACHER, CODEC, SYSTEM).index(each.source)))
     about = {"model": folder.name, "sentences": len(texts[:limit]), "seed": seed, TEACHER: teacher.version, **fields}

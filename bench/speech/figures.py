@@ -14,10 +14,18 @@ from bench.speech.sentences import spoken
 TEACHER = "espeak-ng"
 CODEC = "codec reconstruction"
 SYSTEM = "text to speech"
-HEADINGS = ("voice", "source", "picked right", "WER", "duration ratio")
+HEADINGS = ("voice", "source", "picked right", "phone errors", "WER", "duration ratio")
 FRAME = SAMPLE_RATE // 100
 QUIET = 0.05
 """-26 dB: codecs make faint noise of silence."""
+
+
+@dataclass(frozen=True)
+class PhoneErrors:
+    """Insertions, deletions and substitutions, and how many phones should have been said."""
+
+    wrong: int
+    said: int
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Utterance:
     source: str
     text: str
     seconds: float
+    phones: PhoneErrors
     heard: Heard
 
     @property
@@ -43,13 +52,14 @@ class Figures:
     source: str
     sentences: int
     picked_right: float
+    phone_error_rate: float
     word_error_rate: float
     duration_ratio: float
 
     @property
     def cells(self) -> tuple[str, ...]:
-        numbers = (self.picked_right, self.word_error_rate, self.duration_ratio)
-        return (self.voice, self.source, *(f"{number:.2f}" for number in numbers))
+        numbers = (self.picked_right, self.phone_error_rate, self.word_error_rate, self.duration_ratio)
+        return (self.voice, self.source, *(f"{number:.3f}" for number in numbers))
 
 
 def figures(utterances: Sequence[Utterance]) -> list[Figures]:
@@ -64,6 +74,7 @@ def figures(utterances: Sequence[Utterance]) -> list[Figures]:
             source,
             len(group),
             sum(utterance.right for utterance in group) / len(group),
+            sum(utterance.phones.wrong for utterance in group) / sum(utterance.phones.said for utterance in group),
             jiwer.wer([spoken(each.text) for each in group], [each.heard.dictated for each in group]),
             seconds[voice, source] / seconds[voice, TEACHER],
         )

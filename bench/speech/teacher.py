@@ -1,36 +1,49 @@
-"""The voice's teacher, espeak-ng, through its command."""
+"""The voice's teacher: espeak-ng's speakers that the designed voices were taught by, and the phones that they say."""
 
-import io
-import subprocess
-from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
-import soundfile
 import soxr
 
 from bench.speech.ears import SAMPLE_RATE, Samples
 from services.cli.failure import Failure
+from training.corpus.espeak import Espeak, install
+from training.corpus.phones import INDEX, SILENCE
+from training.corpus.render import render
+from training.corpus.speakers import GENDERS, MODERATE, Cast
+from training.corpus.utterance import SAMPLE_RATE as TAUGHT_RATE
 
-# Voice -> espeak-ng's. Median f0 on dev.txt: 103 and 198 Hz; the bundled voice has 102 and 197.
-TEACHERS = {"male": "en-us", "female": "en-us+f2"}
+_SPEAKERS = {speaker.gender: speaker for speaker in Cast.draw(0, 0).teachers}
+TEACHERS = {gender: f"{_SPEAKERS[gender].name}{MODERATE}" for gender in GENDERS}
+"""Designed voice -> its teacher's."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """samples: [T] at SAMPLE_RATE; phones: indices in training.corpus.phones.PHONES, silences left out."""
+
+    samples: Samples
+    phones: tuple[int, ...]
 
 
 class Teacher:
-    def __init__(self) -> None:
-        """Raises Failure when there is no espeak-ng."""
-        self.version = _espeak(["--version"]).decode().partition(" Data")[0].split()[-1]
+    """`folder`: for espeak-ng's data."""
 
-    def say(self, text: str, voice: str) -> Samples:
-        """[T] at SAMPLE_RATE; `voice` as espeak-ng names it, e.g. en-us+f2."""
-        wav = _espeak(["-v", voice, "--stdout", text])
-        samples, sample_rate = soundfile.read(io.BytesIO(wav), dtype="float32")
-        resampled: Samples = soxr.resample(samples, sample_rate, SAMPLE_RATE, quality="VHQ")
-        return resampled
+    def __init__(self, folder: Path) -> None:
+        self._voices = Cast.draw(0, 0).voices
+        self.version = version("espeakng-loader")
+        install(folder, [(voice.name, voice.speaker.variant(voice.pitch)) for voice in self._voices.values()])
+        self._espeak = Espeak(folder)
 
-
-def _espeak(arguments: Sequence[str]) -> bytes:
-    try:
-        return subprocess.run(["espeak-ng", *arguments], check=True, capture_output=True).stdout
-    except FileNotFoundError as exc:
-        raise Failure("There is no espeak-ng, the teacher. Debian: apt-get install espeak-ng") from exc
-    except subprocess.CalledProcessError as exc:
-        raise Failure(f"espeak-ng failed: {exc.stderr.decode(errors='replace').strip()}") from exc
+    def say(self, text: str, voice: str) -> Lesson:
+        """At the usual speed. Raises Failure for a voice that is none of the teachers'."""
+        if voice not in self._voices:
+            raise Failure(f"There is no teacher {voice}; there are {', '.join(self._voices)}.")
+        rendered = render(self._espeak, text, self._voices[voice], MODERATE, group=0)
+        if rendered is None:
+            raise Failure(f"The teacher cannot say it, or it is too long: {text}")
+        utterance, samples = rendered
+        phones = tuple(int(phone) for phone in utterance.phones[:, 0] if phone != INDEX[SILENCE])
+        heard: Samples = soxr.resample(samples.astype("float32") / 32768, TAUGHT_RATE, SAMPLE_RATE, quality="VHQ")
+        return Lesson(heard, phones)

@@ -116,7 +116,7 @@ def test_targets_say_what_sources_say(corpus: Corpus) -> None:
         assert len(batch.source) % 2 == 0
         assert batch.frames.shape == batch.phones.shape
         assert torch.equal(batch.traits[0::2], batch.traits[1::2])
-        assert batch.reference.shape[1] == TINY.reference_samples
+        assert 0.4 * TINY.reference_samples <= batch.reference.shape[1] <= TINY.reference_samples
         assert (batch.frames.diff(dim=1) >= 0).all()
         for source, target, frames in zip(batch.source, batch.target, batch.frames, strict=True):
             if torch.equal(source, target):

@@ -50,7 +50,7 @@ def tokens(corpus: Corpus, tmp_path: Path) -> Tokens:
     """The code of a frame is its number."""
     codes = [np.arange((each.samples - 400) // HOP + 1).astype(np.uint16) for each in corpus.utterances]
     write_tokens(tmp_path, 0, codes, np.full((len(codes), GLOBALS), 7, np.uint16))
-    return Tokens(tmp_path, corpus)
+    return Tokens.read(tmp_path, corpus)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def tokens(corpus: Corpus, tmp_path: Path) -> Tokens:
     codes = [np.arange((each.samples - 400) // HOP + 1).astype(np.uint16) for each in corpus.utterances]
     globals_ = np.arange(len(codes))[:, None].repeat(TINY.speaker_tokens, 1).astype(np.uint16)
     write(tmp_path, 0, codes, globals_)
-    return Tokens(tmp_path, corpus)
+    return Tokens.read(tmp_path, corpus)
 
 
 def test_the_decoder_is_served_as_it_was_trained(voice: Path) -> None:
@@ -82,7 +82,7 @@ def test_too_short_a_corpus_is_an_error(corpus: Corpus, tokens: Tokens) -> None:
 def test_tokens_of_another_corpus_are_an_error(corpus: Corpus, tmp_path: Path) -> None:
     write(tmp_path, 0, [np.zeros(3, np.uint16)], np.zeros((1, 4), np.uint16))
     with pytest.raises(ValueError, match="1 utterances"):
-        Tokens(tmp_path, corpus)
+        Tokens.read(tmp_path, corpus)
 
 
 def test_the_spectral_loss_is_least_for_the_same_sound() -> None:

@@ -30,7 +30,9 @@ def main(options: Options) -> bool:
     traits = len(next(iter(cast.voices.values())).traits)
     codec, heads = Codec(sizes).to(compute.device), Heads(sizes, traits).to(compute.device)
     batches = iter(Pairs(corpus, cast, _seconds(options, compute), sizes.reference_samples, (options.seed, *loop.seed)))
-    codec.speaker_encoder.calibrate(torch.cat([next(batches).reference for _ in range(4)]))
+    references = [next(batches).reference for _ in range(4)]
+    shortest = min(reference.shape[1] for reference in references)
+    codec.speaker_encoder.calibrate(torch.cat([reference[:, :shortest] for reference in references]))
     stage = FirstStage(codec, heads, ahead(batches, 4) if compute.on_gpu else batches, compute, _RATE)
     kept: dict[str, Kept] = {"codec": codec, "heads": heads, "codebook": stage.codebook, "optimiser": stage.optimiser}
     return loop.run(stage, kept)

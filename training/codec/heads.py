@@ -26,7 +26,7 @@ class Depths:
 class Heads(nn.Module):
     def __init__(self, sizes: CodecSizes, traits: int) -> None:
         super().__init__()
-        self.heard = _spectrum(sizes.channels, Spectra.coarse_width)
+        self.heard = _spectrum(sizes.channels[-1], Spectra.coarse_width)
         self.taps = _spectrum(sizes.hidden, Spectra.coarse_width)
         self.latents = _spectrum(sizes.latent, Spectra.coarse_width)
         self.output = _spectrum(sizes.latent, Spectra.coarse_width + Spectra.fine_width)

@@ -21,6 +21,8 @@ from training.corpus.utterance import SAMPLE_RATE, Utterance
 # Lengths of crops in seconds: attention must work at all of them.
 _SECONDS = (1.6, 2.4, 2.4, 3.2, 4.8)
 _SAME_VOICE = 0.35
+# A reference clip lasts at least this share of the longest, and is as good as a long one.
+_SHORTEST = 0.4
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Pairs:
         return Batch(
             source=corpus.crops([place.source for place in places], length),
             target=corpus.crops([place.target for place in places], length),
-            reference=corpus.crops([place.reference for place in places], self._reference),
+            reference=corpus.crops([place.reference for place in places], self._some()),
             frames=torch.from_numpy(np.stack([place.frames for place in places])).to(device),
             phones=torch.from_numpy(np.stack([place.phones for place in places])).to(device),
             traits=torch.stack([self._traits[place.voice] for place in places]).to(device),
@@ -99,6 +101,10 @@ class Pairs:
             phones=phones_at(moments, target),
             voice=target.voice,
         )
+
+    def _some(self) -> int:
+        """Samples of the references in a batch."""
+        return round(self._reference * self._draws.uniform(_SHORTEST, 1.0))
 
     def _heard(self, voice: list[int]) -> tuple[int, int]:
         index = self._one_of(voice)

@@ -1,5 +1,6 @@
 """How large the codec is. What config files of the published layout say of it is made here."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +20,14 @@ LAYERS = 17
 
 @dataclass(frozen=True)
 class CodecSizes:
-    """channels: of wav2vec2's convolutions; hidden, heads, inner: of its transformer; width, width_inner: of the Vocos
-    backbones of encoder and prenet, with so many layers; latent: between them all; generator: channels of the wave
-    generator; ecapa: channels of the speaker encoder (512 in the reference's code, whatever the config says), joined to
-    ecapa_joined; speaker_latent, speaker_tokens, speaker_levels: of the global tokens.
+    """channels: of wav2vec2's convolutions, few where there are many samples; hidden, heads, inner: of its
+    transformer; width, width_inner: of the Vocos backbones of encoder and prenet, with so many layers; latent: between
+    them all; generator: channels of the wave generator; ecapa: channels of the speaker encoder (512 in the reference's
+    code, whatever the config says), joined to ecapa_joined; speaker_latent, speaker_tokens, speaker_levels: of the
+    global tokens.
     """
 
-    channels: int = 64
+    channels: tuple[int, ...] = (32, 32, 48, 64, 64, 96, 96)
     hidden: int = 64
     heads: int = 2
     inner: int = 192
@@ -34,9 +36,9 @@ class CodecSizes:
     width_inner: int = 384
     encoder_layers: int = 4
     prenet_layers: int = 6
-    codes: int = 2048
+    codes: int = 1024
     code_width: int = 8
-    generator: int = 256
+    generator: int = 160
     ecapa: int = 512
     ecapa_joined: int = 1536
     ecapa_bottleneck: int = 128
@@ -45,6 +47,11 @@ class CodecSizes:
     speaker_levels: tuple[int, ...] = (4, 4, 4, 4)
     reference_seconds: float = 3.0
     mels: int = 128
+
+    @property
+    def speaker_codes(self) -> int:
+        """How many values a global token has."""
+        return math.prod(self.speaker_levels)
 
     @property
     def reference_samples(self) -> int:
@@ -56,7 +63,7 @@ class CodecSizes:
             num_hidden_layers=LAYERS,
             num_attention_heads=self.heads,
             intermediate_size=self.inner,
-            conv_dim=(self.channels,) * len(CONV_KERNELS),
+            conv_dim=self.channels,
             conv_kernel=CONV_KERNELS,
             conv_stride=CONV_STRIDES,
             conv_bias=True,
@@ -126,7 +133,7 @@ class CodecSizes:
 SIZES = {
     "small": CodecSizes(),
     "tiny": CodecSizes(
-        channels=16,
+        channels=(16,) * len(CONV_KERNELS),
         hidden=32,
         heads=2,
         inner=32,
@@ -135,7 +142,7 @@ SIZES = {
         width_inner=64,
         encoder_layers=1,
         prenet_layers=1,
-        codes=64,
+        codes=160,
         generator=32,
         ecapa=32,
         ecapa_joined=48,

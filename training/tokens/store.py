@@ -1,5 +1,6 @@
 """Tokens on disk: for each shard of the corpus one file with its utterances in order."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,25 @@ from numpy.typing import NDArray
 from training.corpus.corpus import Corpus
 
 
+@dataclass(frozen=True)
 class Tokens:
     """Of one part of the corpus: `codes[index]` [F] and `globals_[index]` [N] of utterance `index`, uint16."""
 
-    def __init__(self, folder: Path, corpus: Corpus) -> None:
-        self.codes: list[NDArray[np.uint16]] = []
+    codes: list[NDArray[np.uint16]]
+    globals_: NDArray[np.uint16]
+
+    @classmethod
+    def read(cls, folder: Path, corpus: Corpus) -> "Tokens":
+        """Raises FileNotFoundError where a shard has none, ValueError where they are of another corpus."""
+        codes: list[NDArray[np.uint16]] = []
         rows: list[NDArray[np.uint16]] = []
         for number in dict.fromkeys(utterance.shard for utterance in corpus.utterances):
-            codes, globals_ = read(folder, number)
-            self.codes.extend(codes)
+            of_shard, globals_ = read(folder, number)
+            codes.extend(of_shard)
             rows.append(globals_)
-        self.globals_ = np.concatenate(rows)
-        if len(self.codes) != len(corpus.utterances):
-            raise ValueError(f"{folder}: tokens of {len(self.codes)} utterances, not {len(corpus.utterances)}")
+        if len(codes) != len(corpus.utterances):
+            raise ValueError(f"{folder}: tokens of {len(codes)} utterances, not {len(corpus.utterances)}")
+        return cls(codes, np.concatenate(rows))
 
 
 def file_of(folder: Path, number: int) -> Path:

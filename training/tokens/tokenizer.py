@@ -17,15 +17,18 @@ from services.codec.families.spark.quantizer import CodebookSearch
 from services.codec.families.spark.speaker import SpeakerEncoder
 from services.codec.families.spark.wav2vec2 import Wav2Vec2Features
 from services.codec.families.spark.weights import Weights
+from training.device import Compute
 from training.export import bicodec, hearing
 
 
 class Tokenizer:
-    """In float32. Clips are at the volume that the corpus has."""
+    """Codes in float32 as they are served, global tokens in the type of `compute`. Clips are at the volume that the
+    corpus has.
+    """
 
-    def __init__(self, voice: Path, device: torch.device) -> None:
+    def __init__(self, voice: Path, compute: Compute) -> None:
         self.config = SparkConfig.read(voice)
-        codec, self._device = self.config.codec, device
+        codec, self.compute, device = self.config.codec, compute, compute.device
         parts = (encoder.PREFIX, *quantizer.PARTS, *speaker.PARTS)
         weights = Weights.read(voice / bicodec.FOLDER, [f"{part}." for part in parts])
         sizes = (codec.quantizer.input_dim, codec.quantizer.codebook_size, codec.quantizer.codebook_dim)
@@ -47,6 +50,6 @@ class Tokenizer:
         """[B, N]: of the first seconds of each clip, a short one repeated."""
         length = self.config.audio.reference_samples
         heard = np.stack([np.resize(clip, length) for clip in clips]).astype(np.float32)
-        with cudnn.flags(enabled=True, allow_tf32=False):
-            tokens: Tensor = self._speaker(torch.from_numpy(heard).to(self._device))
+        with self.compute.autocast():
+            tokens: Tensor = self._speaker(torch.from_numpy(heard).to(self.compute.device))
         return tokens.cpu().numpy().astype(np.uint16)

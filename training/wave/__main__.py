@@ -30,7 +30,7 @@ def main(options: Options) -> bool:
     torch.manual_seed(options.seed)
     compute, voice = Compute.choose(options.device), options.out / VOICE
     corpus = Corpus(options.data / "train", compute.device)
-    tokens = Tokens(options.out / TOKENS / "train", corpus)
+    tokens = Tokens.read(options.out / TOKENS / "train", corpus)
     loop = Loop.resume(NAME, options)
     decoder = Decoder(voice).to(compute.device)
     judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)

@@ -1,0 +1,1 @@
+"""What the language model can learn before there is a codec: to read."""
