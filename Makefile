@@ -48,8 +48,15 @@ bench: $(VENV)/.dev ## Measure the whole system under load; ARGS="--help" says w
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: bench-speech
-bench-speech: $(VENV)/.dev ## Measure what is understood of the whole system; needs espeak-ng
+bench-speech: $(VENV)/.dev ## Measure what is understood of the whole system
 	@$(BIN)/python -m bench.speech $(if $(MODEL),--model '$(MODEL)') $(ARGS)
+
+.PHONY: voice voice-smoke
+voice: $(VENV)/.dev ## Train the bundled voice anew, into var/voice/out/voice (hours on two cores)
+	@$(BIN)/python -m training --data var/voice/data --out var/voice/out --workers 2 --minutes 240 $(ARGS)
+
+voice-smoke: $(VENV)/.dev ## Run each step of the training, tiny
+	@$(BIN)/python -m pytest -q tests/training/test_smoke.py $(ARGS)
 
 check: lint test ## lint, then test
 

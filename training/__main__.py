@@ -23,6 +23,8 @@ TEXT, CORPUS = Step("text", counted=True), Step("corpus", counted=True)
 GROUPS = (
     *((TEXT,), (CORPUS,), (Step("codec", 0.33), Step("alignment", 0.33)), (Step("tokens"),)),
     *((Step("wave", 0.5), Step("llm", 0.5)), (Step("phones", 0.07),), (Step("export"),)),
+    # The card holds the figures.
+    *((Step("evaluate"),), (Step("export"),)),
 )
 
 

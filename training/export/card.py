@@ -19,7 +19,8 @@ TEMPLATE = Path(__file__).parent / "card.md"
 _STEPS = {
     "codec": ("tokens: wav2vec2, encoder, codebook, speaker encoder, prenet", ("mel", "phones")),
     "wave": ("waves: prenet and wave generator, against judges at the end", ("mel", "linear")),
-    "llm": ("language model", ("semantic", "right", "present")),
+    "alignment": ("language model, on phones in place of codes", ("semantic", "following")),
+    "llm": ("language model, on codes", ("semantic", "right", "present")),
     "phones": ("the ear", ("said",)),
 }
 _PARTS = {"wav2vec2": "wav2vec2-large-xlsr-53", "BiCodec": "BiCodec", "Qwen2": "LLM"}

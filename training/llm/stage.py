@@ -46,7 +46,7 @@ class Stage:
             following = cross_entropy(self._phones.following, states[spoken], batch.following[spoken])
             guided, looking = self._attention.loss(batch.characters, batch.text)
         aid = 1.0 - 0.7 * progress
-        loss = losses.mean() + aid * (0.2 * present + 0.2 * following + 0.4 * guided)
+        loss = losses.mean() + aid * (0.2 * present + following + 0.4 * guided)
         norm = self.optimiser.step(loss, progress)
         self.mean.update()
         figures = self._figures(losses.detach(), logits.detach(), wanted)
