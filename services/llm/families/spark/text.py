@@ -15,12 +15,15 @@ class SparkTokenizer:
     def __init__(self, path: Path) -> None:
         try:
             description = json.loads(path.read_bytes())
-            added = description["added_tokens"]
-            plain = {**description, "added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+            added = {token["content"]: token["id"] for token in description["added_tokens"]}
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise UnusableCheckpoint(f"{path} is no tokenizer: {exc!r}") from exc
+        plain = {**description, "added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+        try:
             self._text = Tokenizer.from_str(json.dumps(plain))
-        except Exception as exc:  # tokenizers raises bare Exception for a file that it cannot read.
+        except Exception as exc:  # tokenizers has no class of its own for what it cannot read.
             raise UnusableCheckpoint(f"{path}: {exc}") from exc
-        self.added: Mapping[str, int] = {token["content"]: token["id"] for token in added}
+        self.added: Mapping[str, int] = added
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The ids that the reference gives for `text` between two of its control tokens."""
