@@ -38,7 +38,7 @@ class CodecSizes:
     prenet_layers: int = 6
     codes: int = 1024
     code_width: int = 8
-    generator: int = 160
+    generator: int = 128
     ecapa: int = 512
     ecapa_joined: int = 1536
     ecapa_bottleneck: int = 128
