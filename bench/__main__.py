@@ -9,12 +9,17 @@ import typer
 from rich.console import Console
 
 from bench.benchmark import Benchmark, Loads
+from bench.floor.floors import floors
+from bench.plot import plot
 from bench.points import Effort
+from bench.results import OURS
 from bench.tables import tables
 from services.cli.model import BUNDLED
 
 # Of a file or a pipe, which has no width of its own.
 _COLUMNS = 140
+# That the LLM draws for each sequence when it is measured alone.
+_TOKENS = 200
 
 
 def main(
@@ -27,7 +32,9 @@ def main(
         bool, typer.Option("--baseline", help="Also what others serve, in turn with ours, and the ratios to it.")
     ] = False,
     model: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = BUNDLED,
+    floor: Annotated[bool, typer.Option(help="Also measure what the machine could do at best.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")] = None,
+    picture: Annotated[Path | None, typer.Option("--plot", help="Also draw them here; the ending says how.")] = None,
 ) -> None:
     """Starts the system, one thread a stage, and measures it.
 
@@ -37,9 +44,13 @@ def main(
     with tempfile.TemporaryDirectory() as directory:
         benchmark = Benchmark(model, Path(directory), Effort(replies, seconds), repeats)
         results = benchmark.run(loads, baseline)
+    if floor:
+        results.floors = floors(model, _TOKENS, results.closed(OURS)[-1][1].cpu)
     Console(width=None if sys.stdout.isatty() else _COLUMNS).print(tables(results))
     if json_file is not None:
         results.write(json_file)
+    if picture is not None:
+        plot(results, picture)
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -1,0 +1,80 @@
+"""The LLM alone: how many tokens a second it draws, and how many the memory's bandwidth would let it draw."""
+
+import asyncio
+import math
+import time
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.llm.engines import default_engine, default_precision, engine_loader
+from services.llm.engines.engine import Engine, EngineLoader, EngineModel, EngineOptions
+from services.llm.families import load_family
+from services.llm.sampling import Sampling
+from services.llm.settings import LlmSettings
+from services.llm.weights import Weights
+
+# Bytes of a weight; a group of 32 quantized ones shares a scale of four bytes.
+WEIGHT_BYTES = {"f32": 4.0, "bf16": 2.0, "q8_0": 1.0 + 4 / 32, "q4_0": 0.5 + 4 / 32}
+_EMBEDDING = "model.embed_tokens.weight"
+_PROMPT_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Speed:
+    """`weight_bytes`: what a step reads of the weights; `tokens`: tokens a second by number of sequences."""
+
+    weight_bytes: float
+    tokens: dict[int, float]
+
+
+def llm_speed(model: Path, sequences: tuple[int, ...], tokens: int) -> Speed:
+    """Of the engine and the precision that this machine gets by default, on one thread; `tokens` for each sequence."""
+    engine_model, name = load_family("spark", model).engine_model, default_engine()
+    precision = default_precision(name, engine_model)
+    options = EngineOptions(precision, threads=1, max_batch=max(sequences), cache_directory=_cache())
+    rates = asyncio.run(_rates(engine_loader(name), engine_model, options, sequences, tokens))
+    return Speed(weight_bytes(engine_model, precision), rates)
+
+
+def weight_bytes(model: EngineModel, precision: str) -> float:
+    """Every matrix once; of the embeddings only the head, cut to what may be drawn. Without keys and values."""
+    weights = Weights(model.directory)
+    read = sum(math.prod(weights.shape(name)) for name in weights if name not in (_EMBEDDING, "lm_head.weight"))
+    return (read + len(model.allowed) * weights.shape(_EMBEDDING)[1]) * WEIGHT_BYTES[precision]
+
+
+def _cache() -> Path:
+    """The stage's own, so that nothing is converted twice."""
+    return Path(LlmSettings.model_fields["cache_dir"].default).expanduser()
+
+
+async def _rates(
+    loader: EngineLoader, model: EngineModel, options: EngineOptions, sequences: tuple[int, ...], tokens: int
+) -> dict[int, float]:
+    engine = await loader.load(model, options)
+    try:
+        return {count: await _rate(engine, model, count, tokens) for count in sequences}
+    finally:
+        await engine.close()
+
+
+async def _rate(engine: Engine, model: EngineModel, count: int, tokens: int) -> float:
+    """From when all sequences have their first token."""
+    drawing = [_Drawing() for _ in range(count)]
+    await asyncio.gather(*(each.run(engine, model, tokens, seed) for seed, each in enumerate(drawing)))
+    begun = max(each.times[0] for each in drawing)
+    later = [time for each in drawing for time in each.times if time > begun]
+    return len(later) / (max(later) - begun)
+
+
+class _Drawing:
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    async def run(self, engine: Engine, model: EngineModel, tokens: int, seed: int) -> None:
+        prompt = model.allowed[:1] * _PROMPT_TOKENS
+        sampling = Sampling(max_tokens=tokens, seed=seed)
+        async with aclosing(engine.generate(prompt, sampling, frozenset())) as chunks:
+            async for ids in chunks:
+                self.times += [time.perf_counter()] * len(ids)
