@@ -13,6 +13,7 @@ from bench.floor.floors import floors
 from bench.plot import plot
 from bench.points import Effort
 from bench.results import OURS
+from bench.shape.published import SHAPES
 from bench.tables import tables
 from services.cli.model import BUNDLED
 
@@ -32,17 +33,27 @@ def main(
         bool, typer.Option("--baseline", help="Also what others serve, in turn with ours, and the ratios to it.")
     ] = False,
     model: Annotated[Path, typer.Option(help="Folder of the checkpoint.")] = BUNDLED,
+    shape: Annotated[
+        str, typer.Option(help=f"Random weights of these widths instead of a model: {', '.join(SHAPES)}.")
+    ] = "",
+    cache: Annotated[Path, typer.Option(help="Where random checkpoints are kept: 2 GB each.")] = Path("var/bench"),
     floor: Annotated[bool, typer.Option(help="Also measure what the machine could do at best.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")] = None,
     picture: Annotated[Path | None, typer.Option("--plot", help="Also draw them here; the ending says how.")] = None,
 ) -> None:
     """Starts the system, one thread a stage, and measures it.
 
-    The capacity is the best rate of replies of the closed loops. Only they are run on the baseline.
+    The capacity is the best rate of replies of the closed loops. Only they are run on the baseline. A model of random
+    weights draws three tokens for each character of its text, 50 a second: it would never stop by itself.
     """
+    if shape:
+        # Slow to import.
+        from bench.shape.checkpoint import made
+
+        model = made(SHAPES[shape], cache)
     loads = Loads(tuple(map(int, _numbers(streams))), _numbers(load))
     with tempfile.TemporaryDirectory() as directory:
-        benchmark = Benchmark(model, Path(directory), Effort(replies, seconds), repeats)
+        benchmark = Benchmark(model, Path(directory), Effort(replies, seconds, bool(shape)), repeats, bool(shape))
         results = benchmark.run(loads, baseline)
     if floor:
         results.floors = floors(model, _TOKENS, results.closed(OURS)[-1][1].cpu)

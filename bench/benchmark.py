@@ -9,12 +9,14 @@ from bench.baseline.running import baseline
 from bench.machine import machine
 from bench.points import Closed, Effort, Open, interleaved, measure
 from bench.results import OURS, Results
+from bench.shape.voice import clone_voice
 from bench.stack import START_SECONDS, running_stack
 from bench.system import System
 
 # What OpenAI's clients take pcm for.
 SAMPLE_RATE = 24_000
 _WARM_UP_REPLIES = 4
+_LONG_START_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,18 @@ class Loads:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """`directory`: for logs and data."""
+    """`directory`: for logs and data; `random`: the model's weights are, so it has no voice of its own."""
 
     model: Path
     directory: Path
     effort: Effort
     repeats: int
-    start_seconds: float = START_SECONDS
+    random: bool = False
+
+    @property
+    def start_seconds(self) -> float:
+        """A model of half a billion parameters is converted at its first start."""
+        return _LONG_START_SECONDS if self.random else START_SECONDS
 
     def run(self, loads: Loads, against_baseline: bool) -> Results:
         results = Results(machine())
@@ -61,4 +68,5 @@ class Benchmark:
     @contextmanager
     def _ours(self) -> Iterator[System]:
         with running_stack(self.directory, self.model, start_seconds=self.start_seconds) as stack:
-            yield System(OURS, stack.url, stack.pids, SAMPLE_RATE)
+            body = {"voice": clone_voice(stack.url)} if self.random else {}
+            yield System(OURS, stack.url, stack.pids, SAMPLE_RATE, body)
