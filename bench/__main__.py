@@ -12,7 +12,6 @@ from bench.benchmark import Benchmark, Loads
 from bench.floor.floors import floors
 from bench.plot import plot
 from bench.points import Effort
-from bench.results import OURS
 from bench.shape.published import SHAPES
 from bench.tables import tables
 from services.cli.model import BUNDLED
@@ -56,7 +55,7 @@ def main(
         benchmark = Benchmark(model, Path(directory), Effort(replies, seconds, bool(shape)), repeats, bool(shape))
         results = benchmark.run(loads, baseline)
     if floor:
-        results.floors = floors(model, _TOKENS, results.closed(OURS)[-1][1].cpu)
+        results.floors = floors(model, _TOKENS, results.busiest[1].cpu)
     Console(width=None if sys.stdout.isatty() else _COLUMNS).print(tables(results))
     if json_file is not None:
         results.write(json_file)

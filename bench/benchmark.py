@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.baseline.running import baseline
+from bench.instant.gateway_share import gateway_share
 from bench.machine import machine
 from bench.points import Closed, Effort, Open, interleaved, measure
 from bench.results import OURS, Results
@@ -64,6 +65,9 @@ class Benchmark:
         for share in loads.shares:
             open_ = Open(share, share * results.capacity)
             results.add(open_, interleaved(systems[:1], open_, self.effort, self.repeats))
+        at, real = results.busiest
+        if not self.random:
+            results.gateway = gateway_share(self.model, self.directory, systems[0], at.streams, real)
 
     @contextmanager
     def _ours(self) -> Iterator[System]:

@@ -1,0 +1,70 @@
+"""What of a listener's wait, and of all CPU-seconds, is the gateway's."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+from prometheus_client import parser
+
+from bench.figures import Figures
+from bench.points import Closed, Effort, measure
+from bench.programs import running
+from bench.stack import START_SECONDS
+from bench.system import System
+from services.cli.ports import Ports
+from services.cli.stack import Program, Stack
+from services.codec.families.spark.config import SparkConfig
+
+_STAGES, _GATEWAY = "stages", "gateway"
+_TTFA = "voxline_gateway_time_to_first_audio_seconds"
+
+
+def gateway_share(model: Path, directory: Path, system: System, streams: int, real: Figures) -> dict[str, float]:
+    """`real`: the figures of `system`, the whole one, at `streams`, whose rate of frames is taken over.
+
+    TTFA is the listener's, with the client's own time; the mean is the gateway's own. "Hops" adds what the stages'
+    ends of the gRPC calls take.
+    """
+    effort = Effort(6 * streams, 0)
+    with _instant_system(model, directory, system, _frame_rate(model) * real.audio_rate / streams) as instant:
+        measure(instant, Closed(1), Effort(4, 0))
+        before = _served(instant)
+        alone = measure(instant, Closed(streams), effort)
+        seconds, count = (now - then for now, then in zip(_served(instant), before, strict=True))
+    return {
+        f"share of all CPU at {streams} streams": real.cpu[_GATEWAY] / real.cpu_sum,
+        f"share of all CPU at {streams} streams, with hops": (real.cpu[_GATEWAY] + alone.cpu[_STAGES]) / real.cpu_sum,
+        "CPU-s per audio-s before instant stages": alone.cpu[_GATEWAY],
+        f"ttfa p50 before instant stages at {streams} streams, ms": 1000 * alone.ttfa_p50,
+        f"ttfa p95 before instant stages at {streams} streams, ms": 1000 * alone.ttfa_p95,
+        f"ttfa mean inside the gateway at {streams} streams, ms": 1000 * seconds / count,
+    }
+
+
+@contextmanager
+def _instant_system(model: Path, directory: Path, system: System, rate: float) -> Iterator[System]:
+    ports = Ports.free()
+    ports = replace(ports, llm=ports.tokenizer, detokenizer=ports.tokenizer)
+    whole = Stack(model, ports, database=f"sqlite:///{directory}/instant.db")
+    flags = ("--model", str(model.resolve()), "--port", str(ports.tokenizer), "--rate", str(rate))
+    stages = Program(_STAGES, (sys.executable, "-m", "bench.instant", *flags))
+    gateway = next(program for program in whole.programs() if program.name == _GATEWAY)
+    folder = directory / "instant"
+    folder.mkdir()
+    with running([stages, gateway], folder, f"{whole.url}/readyz", START_SECONDS) as pids:
+        yield System("instant", whole.url, pids, system.sample_rate)
+
+
+def _frame_rate(model: Path) -> float:
+    audio = SparkConfig.read(model).audio
+    return audio.sample_rate / audio.latent_hop_length
+
+
+def _served(system: System) -> tuple[float, float]:
+    """Sum and count of the gateway's own TTFA so far."""
+    text = httpx.get(f"{system.url}/metrics", trust_env=False).text
+    samples = {s.name: s.value for family in parser.text_string_to_metric_families(text) for s in family.samples}
+    return samples.get(f"{_TTFA}_sum", 0.0), samples.get(f"{_TTFA}_count", 0.0)

@@ -1,0 +1,63 @@
+"""An LLM that draws what it is told and a detokenizer that hums."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.instant.pace import Pace
+from voxline.v1 import audio_pb2, detokenizer_pb2, detokenizer_pb2_grpc, llm_pb2, llm_pb2_grpc, model_pb2, tokens_pb2
+
+# As the sentences of the benchmark are spoken.
+_FRAMES_PER_CHARACTER = 3
+
+
+@dataclass(frozen=True)
+class InstantLlm(llm_pb2_grpc.LlmServiceServicer):
+    """A message for each code, as the engines send them."""
+
+    model: model_pb2.Model
+    pace: Pace
+
+    async def Generate(  # noqa: N802
+        self, request: llm_pb2.GenerateRequest, context: object
+    ) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
+        speaker = tokens_pb2.Speaker(global_tokens=[0] * self.model.global_token_count)
+        yield llm_pb2.GenerateResponse(speaker=speaker)
+        begun, frames = time.monotonic(), _FRAMES_PER_CHARACTER * len(request.text)
+        for frame in range(frames):
+            if (wait := begun + self.pace.due(frame) - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            yield llm_pb2.GenerateResponse(codes=tokens_pb2.Codes(values=[frame % self.model.codebook_size]))
+        finish = llm_pb2.Finish(reason=llm_pb2.FINISH_REASON_STOP, prompt_tokens=1, completion_tokens=frames)
+        yield llm_pb2.GenerateResponse(finish=finish)
+
+
+@dataclass(frozen=True)
+class InstantDetokenizer(detokenizer_pb2_grpc.DetokenizerServiceServicer):
+    """A chunk as soon as its codes and its look-ahead are there."""
+
+    model: model_pb2.Model
+    pace: Pace
+
+    async def Detokenize(  # noqa: N802
+        self, request_iterator: AsyncIterator[detokenizer_pb2.DetokenizeRequest], context: object
+    ) -> AsyncGenerator[detokenizer_pb2.DetokenizeResponse, None]:
+        held, sizes = 0, self.pace.chunks()
+        size = next(sizes)
+        async for request in request_iterator:
+            held += len(request.codes.values)
+            while held >= size + self.pace.look_ahead:
+                yield self._hum(size)
+                held, size = held - size, next(sizes)
+        if held:
+            yield self._hum(held)
+
+    def _hum(self, frames: int) -> detokenizer_pb2.DetokenizeResponse:
+        rate = self.model.sample_rate_hertz
+        samples = np.full(round(frames * rate / self.model.frame_rate_hertz), 0.5, "<f4")
+        return detokenizer_pb2.DetokenizeResponse(
+            audio=audio_pb2.Audio(samples=samples.tobytes(), sample_rate_hertz=rate)
+        )
