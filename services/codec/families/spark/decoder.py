@@ -27,6 +27,7 @@ from services.codec.families.spark.layers.codebook import Codebook
 from services.codec.families.spark.layers.convolution import reach
 from services.codec.families.spark.layers.frames import StateLayout, StreamState
 from services.codec.families.spark.layers.generator import WaveGenerator
+from services.codec.families.spark.layers.kernels import keep_shapes
 from services.codec.families.spark.layers.prenet import Prenet
 from services.codec.families.spark.layers.speaker import SpeakerDecoder
 from services.codec.families.spark.weights import Weights
@@ -100,6 +101,7 @@ class SparkDetokenizer:
     @classmethod
     def load(cls, model_dir: Path, device: str = "cpu") -> Self:
         """Read MODEL/config.yaml and MODEL/BiCodec. CheckpointError says what does not fit."""
+        keep_shapes()
         config = SparkConfig.read(model_dir)
         return cls(config, Weights.read(model_dir / "BiCodec", PREFIXES), torch.device(device))
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from services.codec.families.spark.layers import kernels
 from services.codec.families.spark.layers.frames import Frames
 from services.codec.families.spark.layers.windows import Crop, Window
 
@@ -46,7 +46,7 @@ class Conv1d(nn.Module):
         """Joined columns [B, C_in, F + 2 padding] -> [B, C_out, F]."""
         if not x.shape[2]:
             return x.new_zeros(x.shape[0], self.weight.shape[0], 0)
-        y = F.conv1d(x, self.weight, self.bias, dilation=self.dilation, groups=self.groups)
+        y = kernels.convolution(x, self.weight, self.bias, self.dilation, self.groups)
         self.tally.columns += y.shape[0] * y.shape[2]
         return y
 
@@ -84,7 +84,7 @@ class ConvTranspose1d(nn.Module):
         """Joined columns [B, C_in, F + overlap] -> [B, C_out, F * stride]."""
         if not x.shape[2]:
             return x.new_zeros(x.shape[0], self.weight.shape[1], 0)
-        y = F.conv_transpose1d(x, self.weight, self.bias, self.stride, self._trim, self._extra)
+        y = kernels.transposed_convolution(x, self.weight, self.bias, self.stride, self._trim, self._extra)
         self.tally.columns += y.shape[0] * y.shape[2]
         return y
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from services.codec.families.spark.layers import kernels
 from services.codec.families.spark.layers.convolution import Conv1d
 from services.codec.families.spark.layers.frames import Frames
 
@@ -26,7 +27,7 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.empty(outputs), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+        return kernels.linear(x, self.weight, self.bias)
 
 
 class LayerNorm(nn.Module):
