@@ -30,8 +30,9 @@ class Speed:
 
 
 def llm_speed(model: Path, sequences: tuple[int, ...], tokens: int) -> Speed:
-    """Of the engine and the precision that this machine gets by default, on one thread: the best of a few tries, in each
-    of which every sequence draws `tokens`.
+    """Of the engine and the precision that this machine gets by default, on one thread.
+
+    The best of a few tries, in each of which every sequence draws `tokens`.
     """
     engine_model, name = load_family("spark", model).engine_model, default_engine()
     precision = default_precision(name, engine_model)
