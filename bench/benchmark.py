@@ -16,7 +16,7 @@ from bench.system import System
 
 # What OpenAI's clients take pcm for.
 SAMPLE_RATE = 24_000
-_WARM_UP_REPLIES = 4
+_WARM_UP_REPLIES = 2
 _LONG_START_SECONDS = 900
 
 
