@@ -1,29 +1,113 @@
-"""How many requests are served at once; one more is turned away at once, before it makes all others late."""
+"""Who is let in: newcomers as long as those who listen already do not run out of sound.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Nothing is known of the machine: what it can do shows in how far the audio of each listener is ahead of what it has
+played, and in how fast that grows. While too many are late, or would be with one more, a newcomer waits a moment, then
+it is turned away; once they are not, newcomers come in again.
+"""
 
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from services.gateway.playback import Playback
 from services.runtime.errors import Overloaded
+
+# So many are always let in.
+_FEW = 2
+# A listener who has run out by more seconds than this must be stuck: it tells nothing about the rest, and is overlooked
+# so that it locks nobody out.
+_OVERLOOKED = 10.0
+# Of those who listen, so many may have run out at a moment: a beginner has only its first chunk ahead.
+_LATE_SHARE = 1 / 8
+# Audio-seconds a second that each listener must still get with one more among them.
+_LEAST_PACE = 1.1
+# How often a newcomer looks again, in seconds.
+_LOOK_AGAIN = 0.05
+
+
+@dataclass(frozen=True)
+class AdmissionPolicy:
+    """`most`: requests at once, whatever they hear; `first_sound_seconds`: a listener who has waited longer for its
+    first sound is late; `wait_seconds`: how long a newcomer waits for room; `retry_after`: when one that was turned
+    away should come again.
+    """
+
+    most: int = 64
+    first_sound_seconds: float = 2.0
+    wait_seconds: float = 1.0
+    retry_after: float = 1.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One listener. lead: how soon it runs out of sound; `audio` came after its first piece, in `waited`; seconds."""
+
+    lead: float
+    audio: float = 0.0
+    waited: float = 0.0
+
+
+def holds(listeners: Collection[Standing]) -> bool:
+    """Whether one more may come in."""
+    there = len(listeners)
+    late = sum(-_OVERLOOKED < listener.lead < 0 for listener in listeners)
+    return there < _FEW or (late <= there * _LATE_SHARE and _pace(listeners) / (there + 1) >= _LEAST_PACE)
+
+
+def _pace(listeners: Collection[Standing]) -> float:
+    """Audio-seconds a second of all together: what those who have heard more than a first piece get, which they will
+    have to share with the rest.
+    """
+    waited = sum(listener.waited for listener in listeners)
+    hearing = sum(listener.waited > 0 for listener in listeners)
+    return hearing * sum(listener.audio for listener in listeners) / waited if waited else math.inf
 
 
 class Admission:
-    """`most`: requests at once; `retry_after`: when a caller that was turned away should come again, in seconds."""
+    """`clock`: as time.monotonic; `sleep`: as asyncio.sleep on that clock."""
 
-    def __init__(self, most: int, retry_after: float = 1.0) -> None:
-        self._most = most
-        self._retry_after = retry_after
-        self._now = 0
+    def __init__(
+        self,
+        policy: AdmissionPolicy,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._sleep = sleep
+        self._listening: set[Playback] = set()
+        self._requests = 0
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Raises Overloaded."""
-        if self._now >= self._most:
-            raise Overloaded(
-                f"{self._now} requests are being spoken, which is all that there is room for.",
-                retry_after=self._retry_after,
-            )
-        self._now += 1
+    @asynccontextmanager
+    async def admitted(self, playback: Playback, real_time: bool) -> AsyncIterator[None]:
+        """Raises Overloaded. `real_time`: the listener plays while we speak, and its text is there already: only then
+        can it be late by our fault.
+        """
+        if self._requests >= self._policy.most:
+            raise self._overloaded(f"{self._requests} requests are being spoken, which is all that there is room for.")
+        self._requests += 1
         try:
+            await self._room()
+            if real_time:
+                self._listening.add(playback)
             yield
         finally:
-            self._now -= 1
+            self._requests -= 1
+            self._listening.discard(playback)
+
+    async def _room(self) -> None:
+        until = self._clock() + self._policy.wait_seconds
+        while not holds(self._standings()):
+            if self._clock() >= until:
+                raise self._overloaded("The listeners there are need all that can be spoken in time.")
+            await self._sleep(_LOOK_AGAIN)
+
+    def _standings(self) -> list[Standing]:
+        now, patience = self._clock(), self._policy.first_sound_seconds
+        return [Standing(playback.lead(now, patience), *playback.steady) for playback in self._listening]
+
+    def _overloaded(self, message: str) -> Overloaded:
+        return Overloaded(message, retry_after=self._policy.retry_after)

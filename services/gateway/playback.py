@@ -1,5 +1,6 @@
 """How a stream of audio sounds to a listener who plays it as it comes."""
 
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -14,43 +15,67 @@ from services.runtime.audio import Audio
 _AUDIBLE = 1e-3
 
 
-@dataclass
+@dataclass(eq=False)
 class Playback:
     """A player that starts with the first audio. Times are on time.monotonic()'s clock, in seconds.
 
     `waited`: how long the listener waited for us, without the time that we waited for the listener; `starved`: for how
-    much of it the player had nothing to play.
+    much of it the player had nothing to play. `asked_at`: since when the listener waits; None while we wait for it.
     """
 
     started_at: float
+    asked_at: float | None = None
     first_sound_at: float | None = None
     audio_seconds: float = 0.0
     waited: float = 0.0
     starved: float = 0.0
+    _first_audio: float = 0.0
+    _first_wait: float = 0.0
     _empty_at: float | None = None
 
-    def received(self, audio: Audio, asked_at: float, now: float) -> None:
-        """Audio that was asked for at `asked_at` has come."""
-        self.waited += now - asked_at
-        if self._empty_at is not None:
-            self.starved += max(0.0, now - max(self._empty_at, asked_at))
+    def asked(self, now: float) -> None:
+        self.asked_at = now
+
+    def received(self, audio: Audio, now: float) -> None:
+        """What was asked for has come."""
+        assert self.asked_at is not None, "audio that nobody asked for"
+        self.waited += now - self.asked_at
+        if self._empty_at is None:
+            self._first_audio, self._first_wait = audio.seconds, self.waited
+        else:
+            self.starved += max(0.0, now - max(self._empty_at, self.asked_at))
+        self.asked_at = None
         self._empty_at = max(self._empty_at or now, now) + audio.seconds
         self.audio_seconds += audio.seconds
         if self.first_sound_at is None and len(audio.samples) and np.abs(audio.samples).max() > _AUDIBLE:
             self.first_sound_at = now
 
+    @property
+    def steady(self) -> tuple[float, float]:
+        """Seconds of audio after the first piece, and how long the listener waited for them."""
+        return self.audio_seconds - self._first_audio, self.waited - self._first_wait
 
-async def measured(source: AsyncGenerator[Audio, None], metrics: GatewayMetrics) -> AsyncGenerator[Audio, None]:
+    def lead(self, now: float, patience: float) -> float:
+        """How soon the listener notices that we are late: when it has played all, or, before the first audio, when it
+        has waited for `patience` seconds. Infinite while it is we who wait.
+        """
+        if self.asked_at is None:
+            return math.inf
+        return (self.started_at + patience if self._empty_at is None else self._empty_at) - now
+
+
+async def measured(
+    source: AsyncGenerator[Audio, None], playback: Playback, metrics: GatewayMetrics
+) -> AsyncGenerator[Audio, None]:
     """Passes `source` on, which it owns, and observes how it would have sounded; also when it is left early."""
-    playback = Playback(time.monotonic())
     try:
         async with aclosing(source):
-            asked_at = playback.started_at
+            playback.asked(playback.started_at)
             async for audio in source:
-                playback.received(audio, asked_at, time.monotonic())
+                playback.received(audio, time.monotonic())
                 metrics.audio_seconds.inc(audio.seconds)
                 yield audio
-                asked_at = time.monotonic()
+                playback.asked(time.monotonic())
     finally:
         _observe(playback, metrics)
 

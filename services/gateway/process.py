@@ -24,7 +24,7 @@ class GatewayProcess:
         self._settings = settings
         registry = CollectorRegistry()
         stages = Stages(Targets(settings.tokenizer, settings.llm, settings.detokenizer), settings.look_ahead)
-        limits = Limits(settings.max_requests, settings.pause_seconds)
+        limits = Limits(settings.admission, settings.pause_seconds)
         self.gateway = StagedGateway(stages, VoiceStore(settings.database_url), limits, registry)
         self.grpc = StageServer(_services(self.gateway, stages), settings, registry)
         app = create_app(self.gateway, registry, _rest_options(settings))

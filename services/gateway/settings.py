@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from services.gateway.admission import AdmissionPolicy
 from services.runtime.settings import Port, ServerSettings
 
 
@@ -21,6 +22,14 @@ class GatewaySettings(ServerSettings):
         "", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; empty: a file in the data directory."
     )
     max_requests: int = Field(64, ge=1, description="Requests spoken at once; more are told to come again.")
+    max_first_sound_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="Newcomers are turned away while others starve, or wait longer for first sound.",
+    )
+    admission_wait_seconds: float = Field(
+        1.0, ge=0, description="How long a newcomer waits for the others to be in time before it is turned away."
+    )
     look_ahead_frames: int = Field(
         16, ge=-1, description="Frames to the right that each sample waits for; -1 waits for all that matter: exact."
     )
@@ -32,6 +41,10 @@ class GatewaySettings(ServerSettings):
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data_directory / 'voices.db'}"
+
+    @property
+    def admission(self) -> AdmissionPolicy:
+        return AdmissionPolicy(self.max_requests, self.max_first_sound_seconds, self.admission_wait_seconds)
 
     @property
     def look_ahead(self) -> int | None:

@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from services.gateway.admission import Admission
+from services.gateway.admission import Admission, AdmissionPolicy
 from services.gateway.clients.model import Capability
 from services.gateway.gateway import ServedModel
 from services.gateway.generation import Generation
 from services.gateway.metrics import GatewayMetrics
-from services.gateway.playback import measured
+from services.gateway.playback import Playback, measured
 from services.gateway.reply import Encoding, Reply, Usage
 from services.gateway.speech import Dictation, NamedVoice, Output, Piece, SpeechRequest, Style
 from services.gateway.stages import Stages
@@ -33,10 +34,19 @@ MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-1
 
 @dataclass(frozen=True)
 class Limits:
-    """`requests`: spoken at once; `pause_seconds`: silence between segments."""
+    """`pause_seconds`: silence between segments."""
 
-    requests: int = 64
+    admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
     pause_seconds: float = 0.1
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """`real_time`: it is played while it is made, from a text that is there already."""
+
+    audio: AsyncGenerator[Audio, None]
+    usage: Usage
+    real_time: bool
 
 
 class StagedGateway:
@@ -46,7 +56,7 @@ class StagedGateway:
         self._stages = stages
         self._store = store
         self._metrics = GatewayMetrics(registry)
-        self._admission = Admission(limits.requests)
+        self._admission = Admission(limits.admission)
         self._resolver = VoiceResolver(stages, store)
         generation = Generation(stages, self._metrics)
         self._synthesis = Synthesis(stages, self._resolver, generation, limits.pause_seconds)
@@ -80,27 +90,30 @@ class StagedGateway:
 
     async def speak(self, request: SpeechRequest) -> Reply:
         usage = Usage()
-        return await self._reply(request.model, request.output, usage, self._synthesis.speak(request, usage))
+        spoken = Spoken(self._synthesis.speak(request, usage), usage, real_time=not request.output.whole)
+        return await self._reply(request.model, request.output, spoken)
 
     async def dictate(self, dictation: Dictation, pieces: AsyncGenerator[Piece, None]) -> Reply:
         usage = Usage()
-        audio = self._synthesis.dictate(dictation, pieces, usage)
-        return await self._reply(dictation.model, dictation.output, usage, audio)
+        spoken = Spoken(self._synthesis.dictate(dictation, pieces, usage), usage, real_time=False)
+        return await self._reply(dictation.model, dictation.output, spoken)
 
-    async def _reply(self, model: str, output: Output, usage: Usage, audio: AsyncGenerator[Audio, None]) -> Reply:
+    async def _reply(self, model: str, output: Output, spoken: Spoken) -> Reply:
         with self._metrics.refused():
             served = self._stages.model()
             if model not in ("", served.id, *MODEL_ALIASES):
                 raise ModelNotFound(f"There is no model '{model}'; '{served.id}' is served.", field="model")
             encoding = Encoding(output, served.sample_rate)
-        chunks = await peek(self._chunks(encoding, audio, usage))
-        return Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, usage)
+        chunks = await peek(self._chunks(encoding, spoken))
+        return Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, spoken.usage)
 
-    async def _chunks(
-        self, encoding: Encoding, audio: AsyncGenerator[Audio, None], usage: Usage
-    ) -> AsyncGenerator[bytes, None]:
-        with self._metrics.ended(), self._admission.admitted():
-            async with aclosing(encoding.chunks(measured(audio, self._metrics), usage)) as chunks:
+    async def _chunks(self, encoding: Encoding, spoken: Spoken) -> AsyncGenerator[bytes, None]:
+        playback = Playback(time.monotonic())
+        with self._metrics.ended():
+            async with (
+                self._admission.admitted(playback, spoken.real_time),
+                aclosing(encoding.chunks(measured(spoken.audio, playback, self._metrics), spoken.usage)) as chunks,
+            ):
                 async for chunk in chunks:
                     yield chunk
 

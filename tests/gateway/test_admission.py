@@ -1,22 +1,274 @@
+"""Who is let in, by a machine that is simulated: time passes only where the test says so."""
+
+import asyncio
+import heapq
+import itertools
+import math
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
 import pytest
 
-from services.gateway.admission import Admission
+from services.gateway.admission import Admission, AdmissionPolicy, Standing, holds
+from services.gateway.playback import Playback
+from services.runtime.audio import Audio
 from services.runtime.errors import Overloaded
 
+TICK = 0.02
+RATE = 100
+# Audio-seconds per second of the whole machine, and how long the speech of a listener is.
+CAPACITY, SHORTEST, LONGEST = 24.0, 1.0, 5.0
+MEAN = (SHORTEST + LONGEST) / 2
 
-def test_one_more_than_there_is_room_for_is_turned_away_until_one_leaves():
-    admission = Admission(1, retry_after=2.5)
-    with admission.admitted():
-        with pytest.raises(Overloaded) as raised, admission.admitted():
+
+class Clock:
+    """Sleepers wake in order, each once all that woke before it has done what it can."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._sleeping: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._places = itertools.count()
+
+    async def sleep(self, seconds: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleeping, (self.now + seconds, next(self._places), future))
+        await future
+
+    async def run(self, seconds: float) -> None:
+        until = self.now + seconds
+        await settled()
+        while self._sleeping and self._sleeping[0][0] <= until:
+            self.now, _, future = heapq.heappop(self._sleeping)
+            if not future.done():
+                future.set_result(None)
+            await settled()
+        self.now = until
+
+
+async def settled() -> None:
+    for _ in range(6):
+        await asyncio.sleep(0)
+
+
+@dataclass(eq=False)
+class Speech:
+    """A reply being made: a first chunk of .2 s of audio, then chunks that double up to 1 s."""
+
+    seconds: float
+    playback: Playback
+    made: float = 0.0
+    sent: float = 0.0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def make(self, seconds: float, now: float) -> None:
+        self.made = min(self.made + seconds, self.seconds)
+        chunk = min(1.0, max(0.2, self.sent), self.seconds - self.sent)
+        if self.made - self.sent >= chunk - 1e-9:
+            self.playback.received(Audio(np.ones(round(chunk * RATE), np.float32), RATE), now)
+            self.playback.asked(now)
+            self.sent += chunk
+        if self.sent >= self.seconds - 0.01:
+            self.done.set()
+
+
+class Machine:
+    """Speaks for `slots` listeners at once, in equal parts; the rest wait in the order that they came."""
+
+    def __init__(self, clock: Clock, policy: AdmissionPolicy, slots: int) -> None:
+        self.clock, self.slots = clock, slots
+        self.admission = Admission(policy, lambda: clock.now, clock.sleep)
+        self.speeches: list[Speech] = []
+        self.heard: list[Playback] = []
+        self.refused = 0
+        self._tasks = [asyncio.create_task(self._work())]
+
+    async def _work(self) -> None:
+        while True:
+            await self.clock.sleep(TICK)
+            running = self.speeches[: self.slots]
+            for speech in running:
+                speech.make(CAPACITY * TICK / len(running), self.clock.now)
+            self.speeches = [speech for speech in self.speeches if not speech.done.is_set()]
+
+    async def listen(self, seconds: float) -> bool:
+        playback = Playback(self.clock.now)
+        playback.asked(self.clock.now)
+        try:
+            async with self.admission.admitted(playback, real_time=True):
+                speech = Speech(seconds, playback)
+                self.speeches.append(speech)
+                await speech.done.wait()
+        except Overloaded:
+            self.refused += 1
+            return False
+        self.heard.append(playback)
+        return True
+
+    def start(self, listener: Awaitable[object]) -> None:
+        self._tasks.append(asyncio.ensure_future(listener))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def first_sounds(self) -> list[float]:
+        return [one.first_sound_at - one.started_at for one in self.heard if one.first_sound_at is not None]
+
+    @property
+    def underruns(self) -> list[float]:
+        return [one.starved for one in self.heard]
+
+
+@pytest.fixture
+async def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def start(clock: Clock):
+    started: list[Machine] = []
+
+    def machine(slots: int, policy: AdmissionPolicy = AdmissionPolicy()) -> Machine:  # noqa: B008
+        started.append(Machine(clock, policy, slots))
+        return started[-1]
+
+    yield machine
+    for each in started:
+        await each.stop()
+
+
+Start = Callable[..., Machine]
+
+
+def p95(values: Sequence[float]) -> float:
+    return sorted(values)[round(0.95 * (len(values) - 1))]
+
+
+async def arrivals(machine: Machine, load: float, draw: random.Random) -> None:
+    """An open loop: `load` times what the machine can do, for ever."""
+    while True:
+        await machine.clock.sleep(draw.expovariate(load * CAPACITY / MEAN))
+        machine.start(machine.listen(draw.uniform(SHORTEST, LONGEST)))
+
+
+async def ask_again(machine: Machine, draw: random.Random) -> None:
+    while True:
+        await machine.listen(draw.uniform(SHORTEST, LONGEST))
+
+
+def standings(*leads: float, pace: float = 2.0) -> list[Standing]:
+    return [Standing(lead, audio=pace, waited=1.0) for lead in leads]
+
+
+@pytest.mark.parametrize(
+    "listeners",
+    [
+        standings(),
+        standings(-3.0, pace=0.1),
+        standings(-3.0, math.inf, *[1.0] * 6),
+        standings(-60.0, 2.0),
+        standings(*[1.0] * 40),
+        [Standing(1.0)] * 40,
+    ],
+)
+def test_one_more_may_come_in_while_few_are_late(listeners: list[Standing]) -> None:
+    assert holds(listeners)
+
+
+@pytest.mark.parametrize(
+    "listeners",
+    [
+        standings(-3.0, 1.0),
+        standings(*[2.0] * 14, -0.1, -0.1, -0.1),
+        standings(-60.0, -0.1),
+        standings(*[9.0] * 20, pace=1.1),
+    ],
+)
+def test_nobody_may_come_in_while_others_need_all_that_there_is(listeners: list[Standing]) -> None:
+    assert not holds(listeners)
+
+
+@pytest.mark.parametrize("slots", [16, 256])
+async def test_sixteen_who_ask_again_and_again_are_never_turned_away(clock: Clock, start: Start, slots: int) -> None:
+    machine = start(slots)
+    for place in range(16):
+        machine.start(ask_again(machine, random.Random(place)))
+    await clock.run(30.0)
+    assert machine.refused == 0
+    assert len(machine.heard) > 200
+
+
+async def test_burst_that_can_be_served_is_let_in_whole(clock: Clock, start: Start) -> None:
+    machine = start(16)
+    for _ in range(24):
+        machine.start(machine.listen(MEAN))
+    await clock.run(10.0)
+    assert (len(machine.heard), machine.refused) == (24, 0)
+
+
+@pytest.mark.parametrize("slots", [16, 256])
+async def test_below_capacity_next_to_nobody_is_turned_away(clock: Clock, start: Start, slots: int) -> None:
+    machine = start(slots)
+    machine.start(arrivals(machine, 0.8, random.Random(1)))
+    await clock.run(60.0)
+    assert machine.refused <= 0.02 * len(machine.heard)
+
+
+@pytest.mark.parametrize(("slots", "load", "most"), [(16, 1.5, 0.15), (16, 4.0, 0.15), (256, 1.5, 1.0)])
+async def test_overload_is_turned_away_and_those_inside_are_in_time(
+    clock: Clock, start: Start, slots: int, load: float, most: float
+) -> None:
+    """With slots, newcomers wait for their first sound and starve nobody; without, all share what there is."""
+    machine = start(slots)
+    machine.start(arrivals(machine, load, random.Random(2)))
+    await clock.run(30.0)
+    assert p95(machine.underruns) <= most
+    assert p95(machine.first_sounds) <= 2.0
+    assert sum(one.audio_seconds for one in machine.heard) >= 0.85 * CAPACITY * 30.0
+
+
+async def test_it_recovers_as_soon_as_the_late_ones_are_gone(clock: Clock, start: Start) -> None:
+    machine = start(16)
+    rush = asyncio.ensure_future(arrivals(machine, 4.0, random.Random(3)))
+    await clock.run(10.0)
+    rush.cancel()
+    assert machine.refused > 0
+    await clock.run(5.0)
+    before = machine.refused
+    machine.start(machine.listen(1.0))
+    await clock.run(1.0)
+    assert machine.refused == before
+
+
+async def test_listener_who_is_stuck_locks_nobody_out(clock: Clock) -> None:
+    admission = Admission(AdmissionPolicy(), lambda: clock.now, clock.sleep)
+    stuck = Playback(clock.now)
+    stuck.asked(clock.now)
+    async with admission.admitted(stuck, real_time=True), admission.admitted(Playback(clock.now), real_time=True):
+        clock.now = 60.0
+        async with admission.admitted(Playback(clock.now), real_time=True):
             pass
+
+
+async def test_one_more_than_the_most_is_turned_away_at_once_until_one_leaves() -> None:
+    admission = Admission(AdmissionPolicy(most=1, retry_after=2.5))
+    async with admission.admitted(Playback(0.0), real_time=False):
+        with pytest.raises(Overloaded) as raised:
+            async with admission.admitted(Playback(0.0), real_time=False):
+                pass
         assert raised.value.retry_after == 2.5
-    with admission.admitted():
+    async with admission.admitted(Playback(0.0), real_time=False):
         pass
 
 
-def test_room_is_given_back_when_a_request_fails():
-    admission = Admission(1)
-    with pytest.raises(ValueError, match="broke"), admission.admitted():
-        raise ValueError("broke")
-    with admission.admitted():
+async def test_room_is_given_back_when_a_request_fails() -> None:
+    admission = Admission(AdmissionPolicy(most=1))
+    with pytest.raises(ValueError, match="broke"):
+        async with admission.admitted(Playback(0.0), real_time=True):
+            raise ValueError("broke")
+    async with admission.admitted(Playback(0.0), real_time=True):
         pass

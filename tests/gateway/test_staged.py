@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.gateway.admission import AdmissionPolicy
 from services.gateway.speech import Dictation, Flush, NamedVoice, Output, SpeechRequest, Turn
 from services.gateway.staged import MODEL_ALIASES, Limits, StagedGateway
 from services.gateway.stages import Stages, Targets
@@ -31,7 +32,10 @@ def registry():
 @pytest.fixture
 async def gateway(doubles, tmp_path, registry):
     gateway = StagedGateway(
-        Stages(doubles.targets, None), VoiceStore(f"sqlite:///{tmp_path}/voices.db"), Limits(2, 0.0), registry
+        Stages(doubles.targets, None),
+        VoiceStore(f"sqlite:///{tmp_path}/voices.db"),
+        Limits(AdmissionPolicy(2), 0.0),
+        registry,
     )
     await gateway.start()
     async with asyncio.timeout(PATIENCE):

@@ -27,10 +27,14 @@ class Ask:
 
 
 async def spoken(client: httpx.AsyncClient, ask: Ask) -> bytes:
+    """A slow machine may turn streams away for a while; they come again when it says so."""
     body = {"input": ask.text, "seed": ask.seed, "stream": ask.stream, "response_format": "pcm", "voice": "alloy"}
     async with client.stream("POST", "/v1/audio/speech", json=body) as reply:
-        assert reply.status_code == 200, await reply.aread()
-        return b"".join([chunk async for chunk in reply.aiter_raw()])
+        if reply.status_code == 200:
+            return b"".join([chunk async for chunk in reply.aiter_raw()])
+        assert reply.status_code == 429, await reply.aread()
+        await asyncio.sleep(float(reply.headers["Retry-After"]))
+    return await spoken(client, ask)
 
 
 async def spoken_together(client: httpx.AsyncClient, asks: Sequence[Ask], streams: int) -> list[bytes]:
