@@ -13,6 +13,7 @@ from services.codec.batching import TokenizeBatcher
 from services.codec.codec import Detokenizer, Tokenizer
 from services.codec.detokenizer_servicer import DetokenizerServicer
 from services.codec.families.registry import load
+from services.codec.memory import Remembered
 from services.codec.metrics import DetokenizerMetrics, TokenizerMetrics
 from services.codec.model_servicer import ModelServicer, describe
 from services.codec.settings import CodecSettings, DetokenizerSettings, TokenizerSettings
@@ -35,8 +36,9 @@ def tokenizer_stage(settings: TokenizerSettings) -> CodecStage:
     tokenizer: Tokenizer = load(settings.family, "tokenizer", settings.model, settings.threads)
     registry = CollectorRegistry()
     limits = ReferenceLimits(settings.max_audio_bytes, settings.min_audio_seconds, settings.max_audio_seconds)
-    batcher = TokenizeBatcher(tokenizer, settings.max_batch, TokenizerMetrics(registry))
-    servicer = TokenizerServicer(tokenizer, batcher, limits)
+    metrics = TokenizerMetrics(registry)
+    batcher = TokenizeBatcher(tokenizer, settings.max_batch, metrics)
+    servicer = TokenizerServicer(tokenizer, batcher, limits, Remembered(settings.remembered_clips, metrics))
     model = describe(tokenizer, settings.model.resolve().name, settings.family)
     model.max_reference_seconds = settings.max_audio_seconds
     add = tokenizer_pb2_grpc.add_TokenizerServiceServicer_to_server
@@ -49,7 +51,11 @@ def detokenizer_stage(settings: DetokenizerSettings) -> CodecStage:
     detokenizer: Detokenizer[Any] = load(settings.family, "detokenizer", settings.model, settings.threads)
     registry = CollectorRegistry()
     chunking = Chunking(
-        settings.first_chunk_frames, settings.max_chunk_frames, settings.max_batch, settings.max_step_frames
+        settings.first_chunk_frames,
+        settings.max_chunk_frames,
+        settings.max_batch,
+        settings.max_step_frames,
+        settings.schedule,
     )
     scheduler = StreamScheduler(detokenizer, chunking, DetokenizerMetrics(registry))
     servicer = DetokenizerServicer(detokenizer, scheduler)

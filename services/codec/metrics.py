@@ -14,6 +14,13 @@ class DetokenizerMetrics:
         prefix = "voxline_detokenizer"
         self.streams = Gauge(f"{prefix}_streams", "Utterances being decoded.", registry=registry)
         self.frames = Counter(f"{prefix}_frames", "Frames of codes taken in.", registry=registry)
+        self.backlog = Gauge(f"{prefix}_backlog_audio_seconds", "Audio whose codes wait for a step.", registry=registry)
+        self.waited = Histogram(
+            f"{prefix}_queue_seconds",
+            "How long a chunk whose codes are there waits for its step.",
+            buckets=_STEP_SECONDS,
+            registry=registry,
+        )
         self.batch = Histogram(f"{prefix}_batch_size", "Streams in a step.", buckets=_BATCH, registry=registry)
         self.seconds = Histogram(f"{prefix}_step_seconds", "Time of a step.", buckets=_STEP_SECONDS, registry=registry)
 
@@ -31,3 +38,4 @@ class TokenizerMetrics:
         self.batch = Histogram(f"{prefix}_batch_size", "Clips in a step.", buckets=_BATCH, registry=registry)
         self.audio_seconds = Counter(f"{prefix}_audio_seconds", "Reference audio read.", registry=registry)
         self.waiting = Gauge(f"{prefix}_waiting_clips", "Clips not yet in a step.", registry=registry)
+        self.remembered = Counter(f"{prefix}_remembered_clips", "Clips whose tokens were known.", registry=registry)

@@ -23,6 +23,7 @@ class TokenizerSettings(CodecSettings):
     max_audio_bytes: int = Field(32 * 2**20, ge=1, description="Largest reference audio file.")
     min_audio_seconds: float = Field(0.5, gt=0, description="Shortest reference audio.")
     max_audio_seconds: float = Field(60.0, gt=0, description="Longest reference audio.")
+    remembered_clips: int = Field(256, ge=0, description="Recordings whose tokens are kept; 0 keeps none.")
 
 
 class DetokenizerSettings(CodecSettings):
@@ -32,4 +33,7 @@ class DetokenizerSettings(CodecSettings):
     metrics_port: Port = Field(9103, description="Port of /metrics; 0 takes a free one.")
     first_chunk_frames: int = Field(10, ge=1, description="Frames of the first chunk of audio; later ones double.")
     max_chunk_frames: int = Field(50, ge=1, description="Most frames that a chunk is ever held back for.")
+    schedule: Literal["deadline", "arrival"] = Field(
+        "deadline", description="What is decoded first: for the listener who runs out soonest, or what came first."
+    )
     max_step_frames: int = Field(100, ge=1, description="Most frames in one forward pass; a first chunk waits for it.")

@@ -9,11 +9,11 @@ become ready, so the batch grows with the load by itself, up to a size that a fi
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Any, Generic, Literal
 
 from services.codec.codec import Detokenizer, Samples, Stream
 from services.codec.metrics import DetokenizerMetrics
@@ -22,12 +22,16 @@ from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnava
 
 @dataclass(frozen=True)
 class Chunking:
-    """The first chunk of audio that is worth a step, and the most that one is held back for; what a step may take."""
+    """The first chunk of audio that is worth a step, and the most that one is held back for; what a step may take.
+
+    `schedule`: what comes first of what is ready, the listener who runs out soonest or the chunk that came first.
+    """
 
     first_frames: int
     max_frames: int
     max_batch: int
     max_step_frames: int
+    schedule: Literal["deadline", "arrival"] = "deadline"
 
 
 @dataclass(eq=False)
@@ -37,10 +41,17 @@ class _Utterance(Generic[Stream]):
     pending: list[int] = field(default_factory=list)
     last: bool = False
     due: float = 0.0
+    ready_since: float | None = None
     audio: "asyncio.Queue[Samples | BaseException | None]" = field(default_factory=asyncio.Queue)
 
+    @property
     def ready(self) -> bool:
-        return self.last or len(self.pending) >= self.wanted
+        return self.ready_since is not None
+
+    def mark(self, now: float) -> None:
+        """To be called whenever codes or their end have come, and when the next chunk is wanted."""
+        if self.ready_since is None and (self.last or len(self.pending) >= self.wanted):
+            self.ready_since = now
 
     @property
     def next_frames(self) -> int:
@@ -48,6 +59,7 @@ class _Utterance(Generic[Stream]):
 
     def take(self) -> tuple[Stream, Sequence[int], bool]:
         """Never more than was wanted, so that the cuts, and with them the audio, follow from the codes alone."""
+        self.ready_since = None
         taken, self.pending = self.pending[: self.wanted], self.pending[self.wanted :]
         return self.stream, taken, self.last and not self.pending
 
@@ -61,6 +73,7 @@ class StreamScheduler(Generic[Stream]):
         self._metrics = metrics
         self._utterances: set[_Utterance[Stream]] = set()
         self._work = asyncio.Event()
+        metrics.backlog.set_function(self._backlog_seconds)
         self._executor = ThreadPoolExecutor(1, "detokenizer")
         self._running = asyncio.create_task(self._run())
         self._running.add_done_callback(self._fail_all)
@@ -103,8 +116,12 @@ class StreamScheduler(Generic[Stream]):
             async for values in codes:
                 self._check(values)
                 utterance.pending.extend(values)
-                self._work.set()
+                self._wake(utterance)
         utterance.last = True
+        self._wake(utterance)
+
+    def _wake(self, utterance: _Utterance[Stream]) -> None:
+        utterance.mark(_now())
         self._work.set()
 
     def _check(self, values: Sequence[int]) -> None:
@@ -121,6 +138,8 @@ class StreamScheduler(Generic[Stream]):
                 self._work.clear()
                 await self._work.wait()
                 continue
+            for utterance in batch:
+                self._metrics.waited.observe(_now() - (utterance.ready_since or 0.0))
             items = [utterance.take() for utterance in batch]
             with self._metrics.step(len(items), sum(len(codes) for _, codes, _ in items)):
                 chunks = await loop.run_in_executor(self._executor, self._detokenizer.step, items)
@@ -128,8 +147,9 @@ class StreamScheduler(Generic[Stream]):
                 self._deliver(utterance, samples, last)
 
     def _due(self) -> list[_Utterance[Stream]]:
-        """What comes next, soonest due first: at least one utterance, if any is ready."""
-        ready = sorted((utterance for utterance in self._utterances if utterance.ready()), key=lambda one: one.due)
+        """What comes next, in the order of the schedule: at least one utterance, if any is ready."""
+        order = _ORDERS[self._chunking.schedule]
+        ready = sorted((utterance for utterance in self._utterances if utterance.ready), key=order)
         batch = ready[: self._chunking.max_batch]
         room = self._chunking.max_step_frames
         sums = itertools.accumulate(utterance.next_frames for utterance in batch)
@@ -140,15 +160,30 @@ class StreamScheduler(Generic[Stream]):
             utterance.audio.put_nowait(samples)
             frames = len(samples) // self._detokenizer.hop
             utterance.wanted = min(max(2 * frames, self._chunking.first_frames), self._chunking.max_frames)
-            now = asyncio.get_running_loop().time()
-            utterance.due = max(utterance.due, now) + frames / self._detokenizer.frame_rate
+            utterance.due = max(utterance.due, _now()) + frames / self._detokenizer.frame_rate
         if last:
             self._utterances.discard(utterance)
             utterance.audio.put_nowait(None)
+        else:
+            utterance.mark(_now())
+
+    def _backlog_seconds(self) -> float:
+        """Of audio whose codes are here. Called from any thread."""
+        return sum(len(utterance.pending) for utterance in list(self._utterances)) / self._detokenizer.frame_rate
 
     def _fail_all(self, running: "asyncio.Task[None]") -> None:
         for utterance in self._utterances:
             utterance.audio.put_nowait(GenerationFailed("The detokenizer failed; its process ends."))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+_ORDERS: dict[str, Callable[[_Utterance[Any]], float]] = {
+    "deadline": lambda utterance: utterance.due,
+    "arrival": lambda utterance: utterance.ready_since or 0.0,
+}
 
 
 async def _delivered(utterance: _Utterance[Stream]) -> AsyncIterator[Samples]:

@@ -114,6 +114,34 @@ async def test_the_listener_who_runs_out_first_is_served_first(detokenizer, regi
     await scheduler.close()
 
 
+async def test_by_arrival_a_newcomer_waits_its_turn(detokenizer, registry) -> None:
+    chunking = Chunking(2, 8, 4, 8, schedule="arrival")
+    scheduler = StreamScheduler(detokenizer, chunking, DetokenizerMetrics(registry))
+    early = [scheduler.decode([0], 0, codes(range(100 * n, 100 * n + 90), 90)) for n in (1, 2, 3, 4)]
+    for stream in early:
+        await anext(stream)
+    before = len(detokenizer.served)
+    await collected(scheduler.decode([0], 0, codes(range(500, 502), 2)))
+    assert detokenizer.served[before:].index(5) > 2
+    for stream in early:
+        await stream.aclose()
+    await scheduler.close()
+
+
+async def test_chunks_that_wait_and_audio_in_hand_are_counted(scheduler, registry) -> None:
+    async def ten_then_wait() -> AsyncGenerator[Sequence[int], None]:
+        yield list(range(11))
+        await asyncio.Event().wait()
+
+    stream = scheduler.decode([0], 0, ten_then_wait())
+    for _ in range(2):
+        await anext(stream)
+    assert registry.get_sample_value("voxline_detokenizer_backlog_audio_seconds") == 5 / 50
+    assert registry.get_sample_value("voxline_detokenizer_queue_seconds_count") == 2
+    await stream.aclose()
+    assert registry.get_sample_value("voxline_detokenizer_backlog_audio_seconds") == 0
+
+
 async def test_a_step_takes_no_more_frames_than_a_first_chunk_can_wait_for(scheduler, detokenizer) -> None:
     await asyncio.gather(*(collected(scheduler.decode([0], 0, codes(range(90), 90))) for _ in range(4)))
     assert max(detokenizer.batches) == 4
