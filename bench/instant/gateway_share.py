@@ -10,7 +10,7 @@ import httpx
 from prometheus_client import parser
 
 from bench.figures import Figures
-from bench.points import Closed, Effort, measure
+from bench.points import Closed, Effort, Open, measure
 from bench.programs import running
 from bench.stack import START_SECONDS
 from bench.system import System
@@ -19,20 +19,23 @@ from services.cli.stack import Program, Stack
 from services.codec.families.spark.config import SparkConfig
 
 _STAGES, _GATEWAY = "stages", "gateway"
+_SECONDS = 15.0
 _TTFA = "voxline_gateway_time_to_first_audio_seconds"
 
 
 def gateway_share(model: Path, directory: Path, system: System, streams: int, real: Figures) -> dict[str, float]:
-    """`real`: the figures of `system`, the whole one, at `streams`, whose rate of frames is taken over.
+    """`real`: the figures of `system`, the whole one, at `streams`. Its rates of requests and of frames are taken over,
+    so that about as many streams run at once. Requests come at random: where all replies take the same time, listeners
+    in a closed loop would ask in step.
 
     TTFA is the listener's, with the client's own time; the mean is the gateway's own. "Hops" adds what the stages'
     ends of the gRPC calls take.
     """
-    effort = Effort(6 * streams, 0)
+    rush = Open(1.0, real.reply_rate)
     with _instant_system(model, directory, system, _frame_rate(model) * real.audio_rate / streams) as instant:
         measure(instant, Closed(1), Effort(4, 0))
         before = _served(instant)
-        alone = measure(instant, Closed(streams), effort)
+        alone = measure(instant, rush, Effort(0, _SECONDS))
         seconds, count = (now - then for now, then in zip(_served(instant), before, strict=True))
     return {
         f"share of all CPU at {streams} streams": real.cpu[_GATEWAY] / real.cpu_sum,
