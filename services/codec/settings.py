@@ -31,7 +31,7 @@ class DetokenizerSettings(CodecSettings):
 
     port: Port = Field(50053, description="gRPC port; 0 takes a free one.")
     metrics_port: Port = Field(9103, description="Port of /metrics; 0 takes a free one.")
-    first_chunk_frames: int = Field(10, ge=1, description="Frames of the first chunk of audio; later ones double.")
+    first_chunk_frames: int = Field(10, ge=1, description="Frames of the first chunk of audio; later ones grow.")
     max_chunk_frames: int = Field(50, ge=1, description="Most frames that a chunk is ever held back for.")
     schedule: Literal["deadline", "arrival"] = Field(
         "deadline", description="What is decoded first: for the listener who runs out soonest, or what came first."

@@ -1,10 +1,11 @@
 """Decodes many utterances at once: the chunks that are due soonest when the model is free become one batched step.
 
 It knows no family: a detokenizer keeps the state of each stream, this decides whose frames come next. A stream waits
-until its next chunk is there: small at first, so that sound starts early, then doubling. Where the cuts lie does not
-depend on when codes arrive, because at a short look-ahead that would change the audio. A chunk is due when its
-listener, who plays in real time, has heard what came before; the first chunk is due at once. While a step runs, streams
-become ready, so the batch grows with the load by itself, up to a size that a first chunk can wait for.
+until its next chunk is there: small at first, so that sound starts early, then half as large again each time, because
+the next is made while this one plays: doubled chunks starved listeners who get less than two audio-seconds a second.
+Where the cuts lie does not depend on when codes arrive: at a short look-ahead that would change the audio. A chunk is
+due when its listener, who plays in real time, has heard what came before; the first chunk is due at once. While a step
+runs, streams become ready, so the batch grows with the load by itself, up to a size that a first chunk can wait for.
 """
 
 import asyncio
@@ -159,7 +160,7 @@ class StreamScheduler(Generic[Stream]):
         if len(samples):
             utterance.audio.put_nowait(samples)
             frames = len(samples) // self._detokenizer.hop
-            utterance.wanted = min(max(2 * frames, self._chunking.first_frames), self._chunking.max_frames)
+            utterance.wanted = min(max(3 * frames // 2, self._chunking.first_frames), self._chunking.max_frames)
             utterance.due = max(utterance.due, _now()) + frames / self._detokenizer.frame_rate
         if last:
             self._utterances.discard(utterance)

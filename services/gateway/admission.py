@@ -17,13 +17,14 @@ from services.runtime.errors import Overloaded
 
 # So many are always let in.
 _FEW = 2
-# A listener who has run out by more seconds than this must be stuck: it tells nothing about the rest, and is overlooked
-# so that it locks nobody out.
-_OVERLOOKED = 10.0
-# Of those who listen, so many may have run out at a moment: a beginner has only its first chunk ahead.
+# A listener is late once it has had nothing to play for so many seconds. One that is later still must be stuck: it
+# tells nothing about the rest, and is overlooked so that it locks nobody out.
+_LATE, _OVERLOOKED = 0.1, 10.0
+# Of those who listen, so many may be late at a moment: a beginner has only its first chunk ahead.
 _LATE_SHARE = 1 / 8
-# Audio-seconds a second that each listener must still get with one more among them.
-_LEAST_PACE = 1.1
+# Audio-seconds a second that each listener must still get with one more among them. Under 1, because first pieces are
+# made beside them and not counted.
+_LEAST_PACE = 0.9
 # How often a newcomer looks again, in seconds.
 _LOOK_AGAIN = 0.05
 
@@ -53,7 +54,7 @@ class Standing:
 def holds(listeners: Collection[Standing]) -> bool:
     """Whether one more may come in."""
     there = len(listeners)
-    late = sum(-_OVERLOOKED < listener.lead < 0 for listener in listeners)
+    late = sum(-_OVERLOOKED < listener.lead < -_LATE for listener in listeners)
     return there < _FEW or (late <= there * _LATE_SHARE and _pace(listeners) / (there + 1) >= _LEAST_PACE)
 
 

@@ -92,7 +92,7 @@ async def test_streams_that_wait_together_are_decoded_together(scheduler, detoke
 @pytest.mark.parametrize("piece", [1, 3, 40])
 async def test_the_cuts_follow_from_the_codes_alone(scheduler, detokenizer, piece: int) -> None:
     await collected(scheduler.decode([0], 0, codes(range(40), piece)))
-    assert detokenizer.sizes == [2, 4, 8, 8, 8, 8, 2]
+    assert detokenizer.sizes == [2, 3, 4, 6, 8, 8, 8, 1]
 
 
 async def test_the_first_chunk_waits_for_its_look_ahead(scheduler, detokenizer) -> None:
@@ -129,14 +129,14 @@ async def test_by_arrival_a_newcomer_waits_its_turn(detokenizer, registry) -> No
 
 
 async def test_chunks_that_wait_and_audio_in_hand_are_counted(scheduler, registry) -> None:
-    async def ten_then_wait() -> AsyncGenerator[Sequence[int], None]:
-        yield list(range(11))
+    async def seven_then_wait() -> AsyncGenerator[Sequence[int], None]:
+        yield list(range(7))
         await asyncio.Event().wait()
 
-    stream = scheduler.decode([0], 0, ten_then_wait())
+    stream = scheduler.decode([0], 0, seven_then_wait())
     for _ in range(2):
         await anext(stream)
-    assert registry.get_sample_value("voxline_detokenizer_backlog_audio_seconds") == 5 / 50
+    assert registry.get_sample_value("voxline_detokenizer_backlog_audio_seconds") == 2 / 50
     assert registry.get_sample_value("voxline_detokenizer_queue_seconds_count") == 2
     await stream.aclose()
     assert registry.get_sample_value("voxline_detokenizer_backlog_audio_seconds") == 0

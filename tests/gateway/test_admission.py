@@ -54,21 +54,23 @@ async def settled() -> None:
 
 @dataclass(eq=False)
 class Speech:
-    """A reply being made: a first chunk of .2 s of audio, then chunks that double up to 1 s."""
+    """A reply being made: a first chunk of .2 s of audio, then chunks that grow to 1 s."""
 
     seconds: float
     playback: Playback
     made: float = 0.0
     sent: float = 0.0
+    last: float = 0.0
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def make(self, seconds: float, now: float) -> None:
         self.made = min(self.made + seconds, self.seconds)
-        chunk = min(1.0, max(0.2, self.sent), self.seconds - self.sent)
+        chunk = min(1.0, max(0.2, self.last * 1.5), self.seconds - self.sent)
         if self.made - self.sent >= chunk - 1e-9:
             self.playback.received(Audio(np.ones(round(chunk * RATE), np.float32), RATE), now)
             self.playback.asked(now)
             self.sent += chunk
+            self.last = chunk
         if self.sent >= self.seconds - 0.01:
             self.done.set()
 
@@ -183,9 +185,9 @@ def test_one_more_may_come_in_while_few_are_late(listeners: list[Standing]) -> N
     "listeners",
     [
         standings(-3.0, 1.0),
-        standings(*[2.0] * 14, -0.1, -0.1, -0.1),
-        standings(-60.0, -0.1),
-        standings(*[9.0] * 20, pace=1.1),
+        standings(*[2.0] * 14, -0.2, -0.2, -0.2),
+        standings(-60.0, -0.2),
+        standings(*[9.0] * 20, pace=0.9),
     ],
 )
 def test_nobody_may_come_in_while_others_need_all_that_there_is(listeners: list[Standing]) -> None:
@@ -218,7 +220,7 @@ async def test_below_capacity_next_to_nobody_is_turned_away(clock: Clock, start:
     assert machine.refused <= 0.02 * len(machine.heard)
 
 
-@pytest.mark.parametrize(("slots", "load", "most"), [(16, 1.5, 0.15), (16, 4.0, 0.15), (256, 1.5, 1.0)])
+@pytest.mark.parametrize(("slots", "load", "most"), [(16, 1.5, 0.1), (16, 4.0, 0.1), (256, 1.5, 1.0)])
 async def test_overload_is_turned_away_and_those_inside_are_in_time(
     clock: Clock, start: Start, slots: int, load: float, most: float
 ) -> None:
@@ -227,7 +229,7 @@ async def test_overload_is_turned_away_and_those_inside_are_in_time(
     machine.start(arrivals(machine, load, random.Random(2)))
     await clock.run(30.0)
     assert p95(machine.underruns) <= most
-    assert p95(machine.first_sounds) <= 2.0
+    assert p95(machine.first_sounds) <= 2.5
     assert sum(one.audio_seconds for one in machine.heard) >= 0.85 * CAPACITY * 30.0
 
 
