@@ -43,6 +43,7 @@ class _Utterance(Generic[Stream]):
     last: bool = False
     due: float = 0.0
     ready_since: float | None = None
+    in_step: bool = False
     audio: "asyncio.Queue[Samples | BaseException | None]" = field(default_factory=asyncio.Queue)
 
     @property
@@ -50,8 +51,9 @@ class _Utterance(Generic[Stream]):
         return self.ready_since is not None
 
     def mark(self, now: float) -> None:
-        """To be called whenever codes or their end have come, and when the next chunk is wanted."""
-        if self.ready_since is None and (self.last or len(self.pending) >= self.wanted):
+        """To be called whenever codes or their end have come, and after a step, which decides how many are wanted."""
+        enough = self.last or len(self.pending) >= self.wanted
+        if enough and not self.in_step and self.ready_since is None:
             self.ready_since = now
 
     @property
@@ -60,7 +62,7 @@ class _Utterance(Generic[Stream]):
 
     def take(self) -> tuple[Stream, Sequence[int], bool]:
         """Never more than was wanted, so that the cuts, and with them the audio, follow from the codes alone."""
-        self.ready_since = None
+        self.ready_since, self.in_step = None, True
         taken, self.pending = self.pending[: self.wanted], self.pending[self.wanted :]
         return self.stream, taken, self.last and not self.pending
 
@@ -157,6 +159,7 @@ class StreamScheduler(Generic[Stream]):
         return batch[: max(1, sum(1 for frames in sums if frames <= room))]
 
     def _deliver(self, utterance: _Utterance[Stream], samples: Samples, last: bool) -> None:
+        utterance.in_step = False
         if len(samples):
             utterance.audio.put_nowait(samples)
             frames = len(samples) // self._detokenizer.hop

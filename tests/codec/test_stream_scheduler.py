@@ -1,6 +1,7 @@
 """Scheduling of decode steps, with a detokenizer that is as simple as arithmetic."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Sequence
 
 import numpy as np
@@ -93,6 +94,31 @@ async def test_streams_that_wait_together_are_decoded_together(scheduler, detoke
 async def test_the_cuts_follow_from_the_codes_alone(scheduler, detokenizer, piece: int) -> None:
     await collected(scheduler.decode([0], 0, codes(range(40), piece)))
     assert detokenizer.sizes == [2, 3, 4, 6, 8, 8, 8, 1]
+
+
+async def test_codes_that_come_during_a_step_change_no_cut(scheduler, detokenizer) -> None:
+    in_step, go_on = threading.Event(), threading.Event()
+    arithmetic = detokenizer.step
+
+    def held(items):
+        in_step.set()
+        assert go_on.wait(10)
+        return arithmetic(items)
+
+    async def two_during_the_first_step() -> AsyncGenerator[Sequence[int], None]:
+        yield [0, 1]
+        await asyncio.to_thread(in_step.wait)
+        yield [2, 3]
+        go_on.set()
+        while len(detokenizer.sizes) < 1:
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        yield list(range(4, 20))
+
+    detokenizer.step = held
+    await collected(scheduler.decode([0], 0, two_during_the_first_step()))
+    assert detokenizer.sizes == [2, 3, 4, 6, 5]
 
 
 async def test_the_first_chunk_waits_for_its_look_ahead(scheduler, detokenizer) -> None:
