@@ -52,7 +52,8 @@ class _Utterance(Generic[Stream]):
 
     def mark(self, now: float) -> None:
         """To be called whenever codes or their end have come, and after a step, which decides how many are wanted."""
-        enough = self.last or len(self.pending) >= self.wanted
+        # A code more than it takes: whether it is the last step of the utterance must not depend on when the end comes.
+        enough = self.last or len(self.pending) > self.wanted
         if enough and not self.in_step and self.ready_since is None:
             self.ready_since = now
 

@@ -106,19 +106,32 @@ async def test_codes_that_come_during_a_step_change_no_cut(scheduler, detokenize
         return arithmetic(items)
 
     async def two_during_the_first_step() -> AsyncGenerator[Sequence[int], None]:
-        yield [0, 1]
+        yield [0, 1, 2]
         await asyncio.to_thread(in_step.wait)
-        yield [2, 3]
+        yield [3, 4]
         go_on.set()
         while len(detokenizer.sizes) < 1:
             await asyncio.sleep(0)
         for _ in range(20):
             await asyncio.sleep(0)
-        yield list(range(4, 20))
+        yield list(range(5, 20))
 
     detokenizer.step = held
     await collected(scheduler.decode([0], 0, two_during_the_first_step()))
     assert detokenizer.sizes == [2, 3, 4, 6, 5]
+
+
+async def test_end_that_comes_late_changes_no_cut(scheduler, detokenizer) -> None:
+    async def end_comes_late() -> AsyncGenerator[Sequence[int], None]:
+        yield list(range(5))  # Two chunks, to the code.
+        while len(detokenizer.sizes) < 1:
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    await collected(scheduler.decode([0], 0, codes(range(5), 5)))
+    await collected(scheduler.decode([0], 0, end_comes_late()))
+    assert detokenizer.sizes == [2, 3, 2, 3]
 
 
 async def test_the_first_chunk_waits_for_its_look_ahead(scheduler, detokenizer) -> None:
