@@ -22,7 +22,7 @@ NAME = "wave"
 _FRAMES = 88
 _ROWS_ON_GPU, _ROWS_ON_CPU, _ROWS_TINY = 64, 6, 4
 # Judges cost more than they bring where the time is short.
-_JUDGED_FROM_ON_GPU, _JUDGED_FROM_ON_CPU = 0.45, 0.6
+_JUDGED_FROM_ON_GPU, _JUDGED_FROM_ON_CPU = 0.45, 0.75
 _CHANNELS_ON_GPU, _CHANNELS_ON_CPU = 32, 12
 
 

@@ -28,13 +28,15 @@ def keep_shapes() -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(_KEPT_SHAPES))
 
 
-def _chosen_here(x: Tensor) -> bool:
-    return _ONEDNN and x.device.type == "cpu"
+def _chosen_here(x: Tensor, weight: Tensor) -> bool:
+    """Not while training: oneDNN's transposed convolution passes no gradient on."""
+    learning = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    return _ONEDNN and x.device.type == "cpu" and not learning
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, groups: int) -> Tensor:
     """x [B, I, F], weight [O, I / groups, K], bias [O] -> [B, O, F - dilation (K - 1)]."""
-    if not _chosen_here(x):
+    if not _chosen_here(x, weight):
         return F.conv1d(x, weight, bias, dilation=dilation, groups=groups)
     if weight.shape[2] == 1 and groups == 1:
         few = max(0, _FEW - x.shape[2])
@@ -46,7 +48,7 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, groups: 
 
 def transposed_convolution(x: Tensor, weight: Tensor, bias: Tensor, stride: int, trim: int, extra: int) -> Tensor:
     """x [B, I, F], weight [I, O, K], bias [O] -> [B, O, stride (F - 1) + K - 2 trim + extra]."""
-    if not _chosen_here(x):
+    if not _chosen_here(x, weight):
         return F.conv_transpose1d(x, weight, bias, stride, trim, extra)
     y: Tensor = torch.ops.mkldnn._convolution_transpose_pointwise(
         _plane(x), _plane(weight), bias, [0, trim], [0, extra], [1, stride], [1, 1], 1, "none", [], ""
