@@ -114,7 +114,8 @@ def test_the_voice_speaks(voice: Path) -> None:
     spoken = ExportedVoice(voice, torch.device("cpu")).say(
         [("hello there", ClonedVoice(Speaker((0, 1, 2, 3)))), ("hello", DesignedVoice(Design(Gender.FEMALE)))]
     )
-    assert len(spoken[0].samples) > 1600
+    # At least a token for each few characters, as the LLM service asks for.
+    assert len(spoken[0].samples) > 400
     assert np.isfinite(spoken[0].samples).all()
 
 

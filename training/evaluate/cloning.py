@@ -11,6 +11,9 @@ from training.corpus.corpus import Corpus
 from training.evaluate.sound import Samples, centroid, median_f0
 from training.evaluate.voice import ExportedVoice
 
+_LEAST_SAMPLES = 1600
+"""In a shorter synthesis there is no voice to hear."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -37,7 +40,7 @@ def measure(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial], *, tra
     said = voice.say([(trial.text, _voice(voice, corpus, trial, transcript=transcript)) for trial in tried])
     nearer = {"d_vector": 0, "f0": 0, "centroid": 0}
     for trial, spoken in zip(tried, said, strict=True):
-        if not len(spoken.samples):
+        if len(spoken.samples) < _LEAST_SAMPLES:
             continue
         made, own, other = (
             _traits(voice, samples)

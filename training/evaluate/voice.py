@@ -84,6 +84,7 @@ class ExportedVoice:
             temperature=0.8,
             top_k=50,
             top_p=0.95,
+            min_new_tokens=min(prompt.limits.usual_least for prompt in prompts),
             max_new_tokens=max(prompt.limits.usual_most for prompt in prompts),
             eos_token_id=stops,
             pad_token_id=stops[0],
