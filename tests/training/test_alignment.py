@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from training.alignment.phone_codes import PHONE_CODES, phone_codes, stand_ins, translate
-from training.codec.pairs import frames_of, phones_at
-from training.codec.sizes import FIRST_FRAME, HOP
+from training.codec.pairs import phones_at
+from training.codec.phases import PLANES
 from training.corpus.corpus import Corpus
+from training.frames import FIRST_FRAME, HOP, frames_of
 from training.llm.vocabulary import Vocabulary
 from training.tokens.store import Tokens
 
@@ -35,16 +36,17 @@ def test_a_voice_keeps_its_stand_in_speaker(corpus: Corpus) -> None:
 
 
 def test_a_code_starts_as_the_phones_that_it_comes_with(corpus: Corpus) -> None:
-    """Codes that are the phone codes in another order get just their rows, in that order."""
+    """Contents that are the phone codes in another order get just their rows, in that order, in every plane."""
     order = np.random.default_rng(0).permutation(PHONE_CODES)
     codes = [order[phone_codes(utterance)].astype(np.uint16) for utterance in corpus.utterances]
     tokens = Tokens(codes, np.zeros((len(codes), 4), np.uint16))
-    embeddings = torch.randn(PHONE_CODES + 10, 8)
+    embeddings = torch.randn(PLANES * PHONE_CODES + 10, 8)
     before = embeddings.clone()
     translate(embeddings, 5, PHONE_CODES, corpus, tokens)
     used = np.unique(np.concatenate([phone_codes(utterance) for utterance in corpus.utterances]))
-    for code in used:
-        expected = before[5 + code].tolist()
-        assert embeddings[5 + order[code]].tolist() == pytest.approx(expected, abs=0.5)
+    for plane in range(PLANES):
+        first = 5 + plane * PHONE_CODES
+        for code in used:
+            assert embeddings[first + order[code]].tolist() == pytest.approx(before[first + code].tolist(), abs=0.5)
     assert torch.equal(embeddings[:5], before[:5])
-    assert torch.equal(embeddings[5 + PHONE_CODES :], before[5 + PHONE_CODES :])
+    assert torch.equal(embeddings[-5:], before[-5:])

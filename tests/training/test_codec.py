@@ -8,10 +8,12 @@ import torch
 from torch.nn import functional as F
 
 from services.codec.families.spark.fsq import Fsq
+from services.codec.families.spark.quantizer import CodebookSearch
 from services.codec.families.spark.weights import Weights
 from training.codec.codebook import Codebook
 from training.codec.modules import Codec, LevelQuantizer
 from training.codec.pairs import Pairs
+from training.codec.phases import PLANES
 from training.codec.sizes import SIZES, CodecSizes
 from training.codec.spectra import Spectra
 from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
@@ -31,10 +33,10 @@ def codec() -> Codec:
 def test_every_weight_of_the_tokenizer_and_prenet_gets_a_gradient(codec: Codec) -> None:
     samples = torch.randn(2, 8000) * 0.1
     _, taps = codec.wav2vec2(samples)
-    directions = codec.quantizer.directions(codec.encode(taps))
+    contents, nearness = codec.quantizer.directions(codec.encode(taps))
     speaker = codec.speaker_encoder(samples)
-    output = codec.decode(codec.quantizer.out_project(directions.transpose(1, 2)), speaker.d_vector)
-    torch.autograd.backward(output.square().mean())
+    output = codec.decode(codec.quantizer.latents(contents, nearness.argmax(-1)), speaker.d_vector)
+    torch.autograd.backward(output.square().mean() + nearness.square().mean())
     missing = {
         name for name, parameter in codec.named_parameters() if parameter.requires_grad and parameter.grad is None
     }
@@ -66,46 +68,65 @@ def test_levels_are_those_that_are_served() -> None:
 
 def test_a_codebook_finds_the_clusters(codec: Codec) -> None:
     torch.manual_seed(0)
-    centres = F.normalize(torch.randn(20, TINY.code_width))
+    centres = F.normalize(torch.randn(20, TINY.content_width))
     codebook = Codebook(codec.quantizer)
     for _ in range(8):
         directions = F.normalize(
-            centres[torch.randint(20, (4, 100))] + 0.01 * torch.randn(4, 100, TINY.code_width), dim=-1
+            centres[torch.randint(20, (4, 100))] + 0.01 * torch.randn(4, 100, TINY.content_width), dim=-1
         )
         passed, _, commitment = codebook(directions, adapt=True)
         assert torch.equal(passed, directions)
         assert commitment == 0
     codebook.begin()
-    nearest = (centres @ codec.quantizer.codebook.weight.T).max(1).values
+    nearest = (centres @ codec.quantizer.contents.weight.T).max(1).values
     assert nearest.min() > 0.99
     quantised, codes, commitment = codebook(directions, adapt=False)
     assert commitment < 0.05
-    assert torch.allclose(quantised, codec.quantizer.codebook.weight[codes], atol=1e-6)
+    assert torch.allclose(quantised, codec.quantizer.contents.weight[codes], atol=1e-6)
 
 
 def test_a_code_without_use_is_moved_to_where_latents_are(codec: Codec) -> None:
     torch.manual_seed(0)
     codebook = Codebook(codec.quantizer)
-    directions = F.normalize(torch.randn(8, 200, TINY.code_width) + 3, dim=-1)
+    directions = F.normalize(torch.randn(8, 200, TINY.content_width) + 3, dim=-1)
     codebook(directions, adapt=True)
     codebook.begin()
     with torch.no_grad():
-        codec.quantizer.codebook.weight[0] = -directions[0, 0]
+        codec.quantizer.contents.weight[0] = -directions[0, 0]
         codebook.sums[0] = -directions[0, 0]
     for _ in range(250):
         codebook(directions, adapt=True)
-    assert (directions.flatten(0, 1) @ codec.quantizer.codebook.weight[0]).max() > 0.9
+    assert (directions.flatten(0, 1) @ codec.quantizer.contents.weight[0]).max() > 0.9
 
 
 def test_a_codebook_goes_on_after_a_checkpoint(codec: Codec) -> None:
     first = Codebook(codec.quantizer)
-    first(F.normalize(torch.randn(4, 100, TINY.code_width), dim=-1), adapt=True)
+    first(F.normalize(torch.randn(4, 100, TINY.content_width), dim=-1), adapt=True)
     first.begin()
     second = Codebook(codec.quantizer)
     second.load_state_dict(first.state_dict())
-    directions = F.normalize(torch.randn(1, 10, TINY.code_width), dim=-1)
+    directions = F.normalize(torch.randn(1, 10, TINY.content_width), dim=-1)
     assert torch.equal(second(directions, adapt=False)[0], first(directions, adapt=False)[0])
     assert not torch.equal(second(directions, adapt=False)[0], directions)
+
+
+def test_a_code_is_the_nearest_content_in_the_nearest_plane(codec: Codec) -> None:
+    """As it is served, where the codebook's rows hold both."""
+    latents = torch.randn(50, TINY.latent)
+    contents, nearness = codec.quantizer.directions(latents.T[None])
+    expected = codec.quantizer.nearest(contents)[0] + TINY.contents * nearness[0].argmax(-1)
+    search = CodebookSearch(TINY.latent, TINY.codes, TINY.code_width)
+    search.in_project.load_state_dict(codec.quantizer.in_project.state_dict())
+    search.codebook.weight.data.copy_(codec.quantizer.codebook())
+    assert torch.equal(search(latents), expected)
+    assert len(set((expected // TINY.contents).tolist())) == PLANES
+
+
+def test_what_a_code_adds_to_the_latents_is_in_the_codebook(codec: Codec) -> None:
+    codes = torch.randint(TINY.codes, (2, 30))
+    contents = codec.quantizer.contents(codes % TINY.contents)
+    served = codec.quantizer.out_project(codec.quantizer.codebook()[codes].transpose(1, 2))
+    assert torch.allclose(codec.quantizer.latents(contents, codes // TINY.contents), served, atol=1e-6)
 
 
 def test_targets_say_what_sources_say(corpus: Corpus) -> None:
@@ -122,6 +143,9 @@ def test_targets_say_what_sources_say(corpus: Corpus) -> None:
             if torch.equal(source, target):
                 same += 1
                 assert torch.equal(frames, torch.arange(len(frames)))
+        assert batch.planes.shape == batch.target_planes.shape == batch.frames.shape
+        alike = (batch.source == batch.target).all(1)
+        assert torch.equal(batch.planes[alike], batch.target_planes[alike])
     assert same > 3
 
 

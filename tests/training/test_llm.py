@@ -15,13 +15,14 @@ from services.llm.families.spark.reader import Alphabet, SparkReader
 from services.llm.families.spark.text import SparkTokenizer
 from services.llm.families.spark.tokens import GLOBAL, SEMANTIC, TokenTable
 from services.llm.voices import Design, Gender, Level
-from training.codec.sizes import HOP
+from training.codec.phases import PLANES
 from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
 from training.corpus.corpus import Corpus
 from training.corpus.phones import INDEX
 from training.corpus.speakers import Cast
 from training.export import llm as exported
-from training.llm.aids import GuidedAttention
+from training.frames import HOP
+from training.llm.aids import GuidedAttention, Planes
 from training.llm.batches import Batches, collate
 from training.llm.examples import Draft, Example, Examples
 from training.llm.sizes import SIZES
@@ -129,25 +130,51 @@ def test_what_is_learnt_is_read_as_a_speaker_and_codes(vocabulary: Vocabulary, d
             assert named.speaker.global_tokens == (7,) * GLOBALS
             assert named.speaker.style_tokens[-1] == vocabulary.id("start_global_token")
             codes = [code for event in events if isinstance(event, CodesDrawn) for code in event.codes]
-            assert codes[:5] == [0, 1, 2, 3, 4]
+            assert [code % vocabulary.contents for code in codes[:5]] == [0, 1, 2, 3, 4]
 
 
 def test_frames_know_where_in_the_text_they_are(corpus: Corpus, tokens: Tokens) -> None:
     index = next(index for index, each in enumerate(corpus.utterances) if each.text.startswith("the captain"))
     utterance = corpus.utterances[index]
-    spoken = Spoken.of(utterance, tokens.codes[index])
-    assert len(spoken.codes) == len(spoken.phones) == len(spoken.characters)
+    spoken = Spoken.of(utterance, tokens.codes[index].astype(np.int64), corpus.pitches[index])
+    assert len(spoken.contents) == len(spoken.f0) == len(spoken.phones) == len(spoken.characters)
     assert (np.diff(spoken.characters) >= 0).all()
     assert spoken.characters[-1] == len(utterance.text) - 1
     at = {utterance.text[round(float(place))] for place in spoken.characters[spoken.phones == INDEX["S"]]}
     assert at <= set("f ship")
     double = spoken.spaced() + spoken
     assert len(double.text) == 2 * len(spoken.text) + 1
-    assert double.characters[len(spoken.codes)] == len(spoken.text) + 1 + spoken.characters[0]
+    assert double.characters[len(spoken.contents)] == len(spoken.text) + 1 + spoken.characters[0]
+
+
+def test_planes_turn_at_the_speed_of_the_pitch() -> None:
+    """A quarter of a period a frame for each 12.5 Hz; without voice there is no turning."""
+    f0 = np.repeat(np.array([0, 112, 0, 200, 0], np.float32), 40)
+    frames = np.zeros(len(f0), np.int64)
+    spoken = Spoken(frames[:1], frames, f0, frames, frames, f0)
+    for seed in range(5):
+        planes = spoken.planes(1.0, np.random.default_rng(seed))
+        assert np.array_equal(planes > 0, f0 > 0)
+        assert set(np.diff(planes[50:70]) % 4) == {9 % 4}
+        assert set(np.diff(planes[135:155]) % 4) == {16 % 4}
+        assert set(np.diff(spoken.planes(1.06, np.random.default_rng(seed))[135:155]) % 4) == {17 % 4}
+    begins = {int(spoken.planes(1.0, np.random.default_rng(seed))[40]) for seed in range(40)}
+    assert begins == {1, 2, 3, 4}
+
+
+def test_codes_of_a_plane_share_a_part_of_their_embeddings(vocabulary: Vocabulary) -> None:
+    planes, embeddings = Planes(vocabulary, 8), torch.randn(len(vocabulary), 8)
+    added = (planes(embeddings) - embeddings).detach()
+    first, count = vocabulary.id("bicodec_semantic_0"), vocabulary.contents
+    for plane in range(PLANES):
+        rows = added[first + plane * count : first + (plane + 1) * count]
+        assert torch.allclose(rows, planes.rows[plane].expand_as(rows), atol=1e-6)
+    others = torch.cat([added[:first], added[first + vocabulary.semantic :]])
+    assert not others.any()
 
 
 def test_what_follows_a_phone_is_the_next_one(corpus: Corpus, tokens: Tokens) -> None:
-    spoken = Spoken.of(corpus.utterances[0], tokens.codes[0])
+    spoken = Spoken.of(corpus.utterances[0], tokens.codes[0].astype(np.int64), corpus.pitches[0])
     changes = np.flatnonzero(np.diff(spoken.phones))
     right = [spoken.following[place] == spoken.phones[place + 1] for place in changes]
     # A phone may be shorter than a frame.
@@ -211,10 +238,11 @@ def test_the_exported_model_answers_as_the_trained_one(folder: Path, vocabulary:
 
 def test_a_draft_marks_its_frames(vocabulary: Vocabulary) -> None:
     frames = np.arange(3)
-    spoken = Spoken(np.array(encode("ab")), frames, frames + 5, frames + 6, np.array([0, 0.5, 1], np.float32))
+    pitch, characters = np.zeros(3, np.float32), np.array([0, 0.5, 1], np.float32)
+    spoken = Spoken(np.array(encode("ab")), frames, pitch, frames + 5, frames + 6, characters)
     draft = Draft(vocabulary)
     draft.put_content("task_tts", spoken.text)
-    draft.put_codes(spoken)
+    draft.put_codes(spoken, np.zeros(3, np.int64))
     example = draft.example()
     assert example.ids[example.phones >= 0].tolist() == [vocabulary.id(f"bicodec_semantic_{code}") for code in frames]
     assert example.phones[example.phones >= 0].tolist() == [5, 6, 7]

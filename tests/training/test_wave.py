@@ -6,20 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from services.codec.families.spark.decoder import SparkDetokenizer
 from training.codec.modules import Codec
-from training.codec.sizes import HOP, SIZES
+from training.codec.sizes import SIZES
 from training.corpus.corpus import Corpus
 from training.export import bicodec, hearing
+from training.frames import FIRST_FRAME, HOP
 from training.tokens.store import Tokens, write
-from training.wave.crops import MARGIN, Crops
+from training.wave.crops import MARGIN, Crop, Crops
 from training.wave.discriminator import Discriminator, judge_loss, maker_losses
+from training.wave.fundamental import Fundamental
 from training.wave.modules import Decoder
 from training.wave.spectral import SpectralLoss
 
 TINY = SIZES["tiny"]
-FRAMES = 40
+FRAMES, CONTENTS = 40, 1000
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +31,13 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, codec = tmp_path_factory.mktemp("voice"), Codec(TINY)
     bicodec.write_config(folder, TINY)
     hearing.write(folder, codec.wav2vec2, TINY)
-    bicodec.write_weights(folder, {name: value for name, value in codec.state_dict().items() if "wav2vec2" not in name})
+    bicodec.write_weights(folder, codec.published())
     return folder
 
 
 @pytest.fixture
 def tokens(corpus: Corpus, tmp_path: Path) -> Tokens:
-    """The code of a frame is its number."""
+    """The content of a frame is its number."""
     codes = [np.arange((each.samples - 400) // HOP + 1).astype(np.uint16) for each in corpus.utterances]
     globals_ = np.arange(len(codes))[:, None].repeat(TINY.speaker_tokens, 1).astype(np.uint16)
     write(tmp_path, 0, codes, globals_)
@@ -61,10 +64,10 @@ def test_everything_but_the_codebook_learns(voice: Path) -> None:
 
 def test_crops_hold_the_samples_of_their_tokens(corpus: Corpus, tokens: Tokens) -> None:
     edges = set()
-    for crop in islice(Crops(corpus, tokens, FRAMES, 6, (0,)), 12):
+    for crop in islice(Crops(corpus, tokens, FRAMES, 6, CONTENTS, (0,)), 12):
         for codes, samples, judged, globals_ in zip(crop.codes, crop.samples, crop.judged, crop.globals_, strict=True):
             # Of the same voice, so it need not be this very utterance.
-            start = int(codes[0])
+            start = int(codes[0]) % CONTENTS
             wholes = [corpus.samples(index) for index in range(len(corpus.utterances))]
             assert any(torch.equal(whole[HOP * start : HOP * (start + FRAMES)], samples) for whole in wholes)
             assert judged[HOP * MARGIN : -HOP * MARGIN].all()
@@ -76,7 +79,7 @@ def test_crops_hold_the_samples_of_their_tokens(corpus: Corpus, tokens: Tokens) 
 
 def test_too_short_a_corpus_is_an_error(corpus: Corpus, tokens: Tokens) -> None:
     with pytest.raises(ValueError, match="9999 frames"):
-        Crops(corpus, tokens, 9999, 2, (0,))
+        Crops(corpus, tokens, 9999, 2, CONTENTS, (0,))
 
 
 def test_tokens_of_another_corpus_are_an_error(corpus: Corpus, tmp_path: Path) -> None:
@@ -92,6 +95,47 @@ def test_the_spectral_loss_is_least_for_the_same_sound() -> None:
     same, closer, further = (sum(loss(made, sound)).item() for made in (sound, near, far))
     assert same < 1e-6
     assert closer < further
+
+
+def buzz(f0: float, turns: float) -> Crop:
+    """Half a second of six harmonics."""
+    frames = torch.arange(25)[None]
+    centres = FIRST_FRAME // 2 + HOP * frames
+    phase = turns + f0 * torch.arange(HOP * 25)[None] / 16_000
+    return Crop(
+        codes=frames,
+        globals_=frames[:, : TINY.speaker_tokens],
+        f0=torch.full(frames.shape, f0),
+        phase=(turns + f0 * centres / 16_000) % 1,
+        samples=sum((torch.cos(2 * torch.pi * n * phase) / n for n in range(1, 7)), torch.zeros(())) * 0.1,
+        judged=torch.ones(1, HOP * 25),
+    )
+
+
+def test_harmonics_are_compared_as_waves() -> None:
+    loss, real = Fundamental(TINY.latent), buzz(130.0, 0.2)
+    apart = [loss.heard(buzz(130.0, turns).samples, real.samples, real).item() for turns in (0.2, 0.21, 0.25, 0.7)]
+    assert apart == sorted(apart)
+    assert apart[0] < 0.01
+    assert apart[1] < 0.25
+    assert apart[3] > 0.7
+    louder = loss.heard(2 * real.samples, real.samples, real).item()
+    assert 0.5 < louder < 1.0
+    assert 0.5 < loss.heard(torch.zeros_like(real.samples), real.samples, real).item() < 1.0
+
+
+def test_the_fundamental_can_be_foretold_from_frames_that_hold_it() -> None:
+    torch.manual_seed(0)
+    loss, crop = Fundamental(32), buzz(130.0, 0.2)
+    turns = 2 * torch.pi * crop.phase
+    frames = F.pad(torch.stack([turns.cos(), turns.sin()], dim=1), (0, 0, 0, 30))
+    before = loss.foretold(frames, crop).item()
+    adam = torch.optim.Adam(loss.parameters(), 0.05)
+    for _ in range(150):
+        adam.zero_grad()
+        torch.autograd.backward(loss.foretold(frames, crop))
+        adam.step()
+    assert loss.foretold(frames, crop).item() < 0.05 < before
 
 
 def test_silence_has_a_gradient() -> None:

@@ -5,11 +5,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.codec.pairs import frames_of
-from training.codec.sizes import FIRST_FRAME, HOP
+from training.codec.phases import PLANES
 from training.corpus.corpus import Corpus
 from training.corpus.phones import PHONES
 from training.corpus.utterance import Utterance
+from training.frames import FIRST_FRAME, HOP, frames_of
 from training.llm.vocabulary import Vocabulary
 from training.tokens.store import Tokens
 
@@ -41,11 +41,12 @@ def stand_ins(corpus: Corpus, vocabulary: Vocabulary, speaker_tokens: int) -> To
 
 @torch.no_grad()
 def translate(embeddings: Tensor, first: int, count: int, corpus: Corpus, tokens: Tokens) -> None:
-    """embeddings [V, H], in place: the rows of the codec's codes, `count` from `first` on, become means of those of
-    the phone codes that they come with in `tokens`.
+    """embeddings [V, H], in place: the rows of the codec's codes, from `first` on, become means of those of the phone
+    codes that their contents come with in `tokens`, in their own plane. count: of contents.
     """
     together = np.ones((count, PHONE_CODES)) * 1e-3
     for utterance, codes in zip(corpus.utterances, tokens.codes, strict=True):
-        np.add.at(together, (codes, phone_codes(utterance)), 1)
+        np.add.at(together, (codes % count, phone_codes(utterance)), 1)
     shares = torch.from_numpy(together / together.sum(1, keepdims=True)).to(embeddings)
-    embeddings[first : first + count] = shares @ embeddings[first : first + PHONE_CODES]
+    for plane in range(first, first + PLANES * count, count):
+        embeddings[plane : plane + count] = shares @ embeddings[plane : plane + PHONE_CODES]

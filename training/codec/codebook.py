@@ -20,7 +20,7 @@ class Codebook(nn.Module):
 
     def __init__(self, quantizer: Quantizer) -> None:
         super().__init__()
-        codes, width = quantizer.codebook.weight.shape
+        codes, width = quantizer.contents.weight.shape
         self._quantizer = [quantizer]  # In a list: its weights are not this module's to keep.
         self._recent: list[Tensor] = []
         self._begun = False
@@ -34,7 +34,7 @@ class Codebook(nn.Module):
         if not self._begun:
             self._recent = [*self._recent, directions.detach().flatten(0, 1)][-64:]
             return directions, codes, directions.new_zeros(())
-        chosen = F.embedding(codes, quantizer.codebook.weight)
+        chosen = F.embedding(codes, quantizer.contents.weight)
         commitment = (directions - chosen).square().sum(-1).mean()
         if adapt and self.training:
             self._adapt(directions.detach().flatten(0, 1), codes.flatten())
@@ -52,7 +52,7 @@ class Codebook(nn.Module):
         if self._begun:
             return
         vectors = torch.cat(self._recent)
-        codebook = self._quantizer[0].codebook.weight
+        codebook = self._quantizer[0].contents.weight
         vectors = vectors[torch.randperm(len(vectors), device=vectors.device)[: _KMEANS_VECTORS * len(codebook)]]
         codebook.copy_(_kmeans(vectors, len(codebook)))
         self.sums.copy_(codebook)
@@ -61,7 +61,7 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def _adapt(self, vectors: Tensor, codes: Tensor) -> None:
-        codebook = self._quantizer[0].codebook.weight
+        codebook = self._quantizer[0].contents.weight
         counts = torch.bincount(codes, minlength=len(codebook)).float()
         sums = torch.zeros_like(self.sums).index_add_(0, codes, vectors.float())
         self.uses.lerp_(counts, 1 - _DECAY)

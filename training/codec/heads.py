@@ -12,13 +12,14 @@ from training.corpus.phones import PHONES
 @dataclass(frozen=True)
 class Depths:
     """The codec's states, [B, F, C] each: behind wav2vec2's convolutions, its tapped layers, the encoder; the quantised
-    directions where the target needs them; the decoder's output; and the d-vectors [B, D].
+    contents where the target needs them; how near each plane is; the decoder's output; and the d-vectors [B, D].
     """
 
     heard: Tensor
     taps: Tensor
     latents: Tensor
     moved: Tensor
+    nearness: Tensor
     output: Tensor
     d_vector: Tensor
 
@@ -30,7 +31,7 @@ class Heads(nn.Module):
         self.taps = _spectrum(sizes.hidden, Spectra.coarse_width)
         self.latents = _spectrum(sizes.latent, Spectra.coarse_width)
         self.output = _spectrum(sizes.latent, Spectra.coarse_width + Spectra.fine_width)
-        self.phones = nn.Sequential(nn.Linear(sizes.code_width, 128), nn.GELU(), nn.Linear(128, len(PHONES)))
+        self.phones = nn.Sequential(nn.Linear(sizes.content_width, 128), nn.GELU(), nn.Linear(128, len(PHONES)))
         self.tap_phones = nn.Linear(sizes.hidden, len(PHONES))
         self.traits = nn.Linear(sizes.latent, traits)
 

@@ -18,6 +18,7 @@ from services.codec.families.spark.mel import MelSpectrogram
 from services.codec.families.spark.perceiver import HEAD_WIDTH, CrossAttention, Layer, Perceiver
 from services.codec.families.spark.wav2vec2 import TAPS
 from services.codec.families.spark.weights import Weights
+from training.codec import phases
 from training.codec.initial import initialise
 from training.codec.sizes import CodecSizes
 
@@ -146,24 +147,43 @@ class SpeakerEncoder(nn.Module):
 
 
 class Quantizer(nn.Module):
-    """The weights of the factorised quantiser; `codebook` has unit rows."""
+    """The weights of the factorised quantiser; `contents` has unit rows, which with those of the planes make the
+    codebook. As its search goes by angles, the nearest code has the nearest content and the nearest plane.
+    """
+
+    units: Tensor
 
     def __init__(self, sizes: CodecSizes) -> None:
         super().__init__()
         self.in_project = nn.Conv1d(sizes.latent, sizes.code_width, 1)
         self.out_project = nn.Conv1d(sizes.code_width, sizes.latent, 1)
-        self.codebook = nn.Embedding(sizes.codes, sizes.code_width)
-        self.codebook.weight.requires_grad_(False)
-        self.codebook.weight.copy_(F.normalize(self.codebook.weight))
+        self.contents = nn.Embedding(sizes.contents, sizes.content_width)
+        self.contents.weight.requires_grad_(False)
+        self.contents.weight.copy_(F.normalize(self.contents.weight))
+        self.register_buffer("units", phases.units(), persistent=False)
 
-    def directions(self, latents: Tensor) -> Tensor:
-        """[B, D, F] -> [B, F, code width] of length 1."""
+    def directions(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, D, F] -> contents [B, F, content width] of length 1; how near each plane is, [B, F, PLANES]."""
         with torch.autocast(latents.device.type, enabled=False):
-            return F.normalize(self.in_project(latents.float()).transpose(1, 2), dim=-1)
+            projected = self.in_project(latents.float()).transpose(1, 2)
+            content, phase = projected.split([self.contents.embedding_dim, phases.WIDTH], dim=-1)
+            return F.normalize(content, dim=-1), phase @ self.units.T
 
-    def nearest(self, directions: Tensor) -> Tensor:
-        """[..., code width] -> [...] codes."""
-        return (directions @ self.codebook.weight.T).argmax(-1)
+    def nearest(self, contents: Tensor) -> Tensor:
+        """[..., content width] -> [...]"""
+        return (contents @ self.contents.weight.T).argmax(-1)
+
+    def latents(self, contents: Tensor, planes: Tensor) -> Tensor:
+        """contents [B, F, content width], planes [B, F] -> [B, D, F]."""
+        rows = torch.cat([contents, self.units[planes].to(contents.dtype)], dim=-1)
+        latents: Tensor = self.out_project(rows.transpose(1, 2))
+        return latents
+
+    def codebook(self) -> Tensor:
+        """[codes, code width]"""
+        count = len(self.contents.weight)
+        contents = self.contents.weight.repeat(phases.PLANES, 1)
+        return torch.cat([contents, self.units.repeat_interleave(count, dim=0)], dim=1)
 
 
 class Codec(nn.Module):
@@ -177,6 +197,12 @@ class Codec(nn.Module):
         self.quantizer = Quantizer(sizes)
         self.speaker_encoder = initialise(SpeakerEncoder(sizes, config))
         self.prenet = initialise(Prenet(config.prenet))
+
+    def published(self) -> dict[str, Tensor]:
+        """All but `wav2vec2`, as it is stored."""
+        tensors = {name: value for name, value in self.state_dict().items() if not name.startswith("wav2vec2.")}
+        del tensors["quantizer.contents.weight"]
+        return {**tensors, "quantizer.codebook.weight": self.quantizer.codebook()}
 
     def encode(self, features: Tensor) -> Tensor:
         """[B, H, F] -> [B, D, F]."""

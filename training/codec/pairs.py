@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.codec.sizes import FIRST_FRAME, HOP
+from training.codec.phases import planes_at
 from training.corpus.corpus import Corpus
 from training.corpus.speakers import Cast
 from training.corpus.utterance import SAMPLE_RATE, Utterance
+from training.frames import FIRST_FRAME, HOP
 
 # Lengths of crops in seconds: attention must work at all of them.
 _SECONDS = (1.6, 2.4, 2.4, 3.2, 4.8)
@@ -28,8 +29,8 @@ _SHORTEST = 0.4
 @dataclass(frozen=True)
 class Batch:
     """source, target [B, T], reference [B, R]: samples. frames [B, F]: for each frame of the target the frame of the
-    source that holds the same moment of the text; phones [B, F] of the target. traits [B, N] of the voices; rows 2i and
-    2i + 1 have the same voice.
+    source that holds the same moment of the text; planes [B, F] of the source, target_planes and phones [B, F] of the
+    target. traits [B, N] of the voices; rows 2i and 2i + 1 have the same voice.
     """
 
     source: Tensor
@@ -37,6 +38,8 @@ class Batch:
     reference: Tensor
     frames: Tensor
     phones: Tensor
+    planes: Tensor
+    target_planes: Tensor
     traits: Tensor
 
 
@@ -49,6 +52,8 @@ class Place:
     reference: tuple[int, int]
     frames: NDArray[np.int64]
     phones: NDArray[np.int64]
+    planes: NDArray[np.int64]
+    target_planes: NDArray[np.int64]
     voice: str
 
 
@@ -79,6 +84,8 @@ class Pairs:
             reference=corpus.crops([place.reference for place in places], self._some()),
             frames=torch.from_numpy(np.stack([place.frames for place in places])).to(device),
             phones=torch.from_numpy(np.stack([place.phones for place in places])).to(device),
+            planes=torch.from_numpy(np.stack([place.planes for place in places])).to(device),
+            target_planes=torch.from_numpy(np.stack([place.target_planes for place in places])).to(device),
             traits=torch.stack([self._traits[place.voice] for place in places]).to(device),
         )
 
@@ -99,6 +106,8 @@ class Pairs:
             reference=self._heard(voice),
             frames=frames.clip(0, len(moments) - 1).astype(np.int64),
             phones=phones_at(moments, target),
+            planes=planes_at(begin + moments - start, self._corpus.pitches[other]),
+            target_planes=planes_at(moments, self._corpus.pitches[index]),
             voice=target.voice,
         )
 
@@ -134,8 +143,3 @@ def phones_at(samples: NDArray[np.int64], utterance: Utterance) -> NDArray[np.in
     """Indices of phones; silence (0) before the first."""
     index = np.searchsorted(utterance.phones[:, 1], samples, side="right") - 1
     return np.where(index < 0, 0, utterance.phones[index, 0]).astype(np.int64)
-
-
-def frames_of(samples: int) -> int:
-    """Frames that wav2vec2 makes of so many samples."""
-    return (samples - FIRST_FRAME) // HOP + 1

@@ -7,13 +7,12 @@ from typing import Any
 from transformers import Wav2Vec2Config
 
 from services.codec.families.spark.config import BiCodecConfig
+from training.codec.phases import PLANES, WIDTH
 from training.corpus.utterance import SAMPLE_RATE
+from training.frames import HOP
 
-HOP = 320
 RATES, KERNELS = (8, 5, 4, 2), (16, 11, 8, 4)
 CONV_KERNELS, CONV_STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
-FIRST_FRAME = 400
-"""Samples that a frame of wav2vec2 hears."""
 # The reference averages three hidden states up to the 16th; a 17th layer keeps that one from being normalised.
 LAYERS = 17
 
@@ -22,9 +21,9 @@ LAYERS = 17
 class CodecSizes:
     """channels: of wav2vec2's convolutions, few where there are many samples; hidden, heads, inner: of its
     transformer; width, width_inner: of the Vocos backbones of encoder and prenet, with so many layers; latent: between
-    them all; generator: channels of the wave generator; ecapa: channels of the speaker encoder (512 in the reference's
-    code, whatever the config says), joined to ecapa_joined; speaker_latent, speaker_tokens, speaker_levels: of the
-    global tokens.
+    them all; contents: of codes, with rows of content_width; generator: channels of the wave generator; ecapa: channels
+    of the speaker encoder (512 in the reference's code, whatever the config says), joined to ecapa_joined;
+    speaker_latent, speaker_tokens, speaker_levels: of the global tokens.
     """
 
     channels: tuple[int, ...] = (32, 32, 48, 64, 64, 96, 96)
@@ -36,8 +35,8 @@ class CodecSizes:
     width_inner: int = 384
     encoder_layers: int = 4
     prenet_layers: int = 6
-    codes: int = 1024
-    code_width: int = 8
+    contents: int = 1024
+    content_width: int = 8
     generator: int = 128
     ecapa: int = 512
     ecapa_joined: int = 1536
@@ -47,6 +46,15 @@ class CodecSizes:
     speaker_levels: tuple[int, ...] = (4, 4, 4, 4)
     reference_seconds: float = 3.0
     mels: int = 128
+
+    @property
+    def codes(self) -> int:
+        """Each content in each plane."""
+        return PLANES * self.contents
+
+    @property
+    def code_width(self) -> int:
+        return self.content_width + WIDTH
 
     @property
     def speaker_codes(self) -> int:
@@ -142,7 +150,7 @@ SIZES = {
         width_inner=64,
         encoder_layers=1,
         prenet_layers=1,
-        codes=160,
+        contents=160,
         generator=32,
         ecapa=32,
         ecapa_joined=48,

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from services.codec.families.spark.config import MelConfig
 from services.codec.families.spark.mel import slaney_filters
-from training.codec.sizes import FIRST_FRAME, HOP
 from training.corpus.utterance import SAMPLE_RATE
+from training.frames import FIRST_FRAME, HOP
 
 _COARSE, _FINE = 1024, 512
 _MELS, _LOW_BINS, _FINE_MELS = 80, 80, 64

@@ -40,7 +40,14 @@ class FirstStage:
             depths, codes, commitment, heard = self._forward(batch, adapt=progress < _ADAPT_UNTIL)
             losses = self._losses(batch, depths, heard)
         guidance = 1.0 if progress < _GUIDED_UNTIL else 0.2
-        loss = losses["mel"] + losses["fine"] + 0.3 * losses["phones"] + 0.5 * commitment + 2 * losses["spread"]
+        loss = (
+            losses["mel"]
+            + losses["fine"]
+            + 0.3 * losses["phones"]
+            + 0.5 * losses["planes"]
+            + 0.5 * commitment
+            + 2 * losses["spread"]
+        )
         loss = loss + guidance * (losses["guides"] + 0.5 * losses["traits"] + losses["excess"])
         loss = loss + (0.0 if progress < _ALIKE_FROM else 0.1) * losses["same"]
         norm = self.optimiser.step(loss, progress)
@@ -50,15 +57,17 @@ class FirstStage:
         codec = self._codec
         heard, taps = codec.wav2vec2(noisy(batch.source))
         latents = codec.encode(taps)
-        quantised, codes, commitment = self.codebook(codec.quantizer.directions(latents), adapt=adapt)
+        contents, nearness = codec.quantizer.directions(latents)
+        quantised, codes, commitment = self.codebook(contents, adapt=adapt)
         moved = quantised.gather(1, batch.frames[:, :, None].expand(-1, -1, quantised.shape[2]))
         speaker = codec.speaker_encoder(noisy(batch.reference))
-        output = codec.decode(codec.quantizer.out_project(moved.transpose(1, 2)), speaker.d_vector)
+        output = codec.decode(codec.quantizer.latents(moved, batch.target_planes), speaker.d_vector)
         depths = Depths(
             heard=heard.transpose(1, 2),
             taps=taps.transpose(1, 2),
             latents=latents.transpose(1, 2),
             moved=moved,
+            nearness=nearness,
             output=output.transpose(1, 2),
             d_vector=speaker.d_vector,
         )
@@ -83,6 +92,8 @@ class FirstStage:
             "fine": F.l1_loss(refined, fine),
             "guides": torch.stack(guides).mean(),
             "phones": phones,
+            "planes": _cross_entropy(depths.nearness, batch.planes),
+            "placed": (depths.nearness.argmax(-1) == batch.planes).float().mean(),
             "traits": F.mse_loss(heads.traits(depths.d_vector).float(), batch.traits),
             "same": F.mse_loss(heard.bounded[0::2], heard.bounded[1::2]),
             "excess": heard.excess,

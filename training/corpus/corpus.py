@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from training.corpus import shards
+from training.corpus.pitch import Pitch
 from training.corpus.utterance import Utterance
-
-FULL_SCALE = 32767.0
 
 
 class Corpus:
@@ -24,6 +23,7 @@ class Corpus:
         self._folder, self.device = folder, device
         self._shards: dict[int, Tensor] = {}
         self.utterances: list[Utterance] = []
+        self.pitches: list[Pitch] = []
         self.by_voice: dict[str, list[int]] = defaultdict(list)
         self.by_group: dict[int, list[int]] = defaultdict(list)
         self.refresh()
@@ -48,7 +48,7 @@ class Corpus:
             if first < last:
                 piece = self._shards[utterance.shard][utterance.offset + first : utterance.offset + last]
                 crops[row, first - start : last - start] = piece
-        return crops.div_(FULL_SCALE)
+        return crops.div_(shards.FULL_SCALE)
 
     def samples(self, index: int) -> Tensor:
         """[n] float32: a whole utterance."""
@@ -58,6 +58,7 @@ class Corpus:
         # Copy-on-write: torch takes no array that it must not write to.
         mapped = torch.from_numpy(np.asarray(shards.samples(self._folder, number)))
         self._shards[number] = mapped.to(self.device)
+        self.pitches.extend(shards.pitches(self._folder, number))
         for utterance in shards.read(self._folder, number):
             index = len(self.utterances)
             self.utterances.append(utterance)

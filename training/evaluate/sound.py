@@ -3,21 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from training.corpus.pitch import Pitch
 from training.corpus.utterance import SAMPLE_RATE
+from training.frames import frames_of
 
 Samples = NDArray[np.float32]
 
 _FRAME, _HOP = SAMPLE_RATE * 64 // 1000, SAMPLE_RATE // 100
-_LOWEST_HZ, _HIGHEST_HZ = 60.0, 400.0
-_VOICED, _AS_HIGH = 0.5, 0.85
-"""Of the autocorrelation at a period, relative to that at none."""
 
 
 def median_f0(samples: Samples) -> float:
-    """Hz, of the voiced frames; 0 without any. By autocorrelation."""
-    f0 = [_f0(frame) for frame in _loud_frames(samples)]
-    voiced = [value for value in f0 if value > 0]
-    return float(np.median(voiced)) if voiced else 0.0
+    """Hz, of the voiced frames; 0 without any."""
+    f0 = Pitch.of(samples, frames_of(len(samples))).f0
+    return float(np.median(f0[f0 > 0])) if f0.any() else 0.0
 
 
 def centroid(samples: Samples) -> float:
@@ -38,20 +36,3 @@ def _loud_frames(samples: Samples) -> list[Samples]:
     frames = [samples[start : start + _FRAME] - samples[start : start + _FRAME].mean() for start in starts]
     levels = [float(np.sqrt(np.mean(frame**2))) for frame in frames]
     return [frame for frame, level in zip(frames, levels, strict=True) if level > 0.1 * max(levels)]
-
-
-def _f0(frame: Samples) -> float:
-    spectrum = np.fft.rfft(frame, 2 * len(frame))
-    correlation = np.fft.irfft(np.abs(spectrum) ** 2)[: len(frame)]
-    # Fewer products at longer lags: without this the highest pitch always wins.
-    correlation = correlation / (len(frame) - np.arange(len(frame)))
-    shortest, longest = int(SAMPLE_RATE / _HIGHEST_HZ), int(SAMPLE_RATE / _LOWEST_HZ)
-    period = shortest + int(np.argmax(correlation[shortest:longest]))
-    if correlation[period] <= _VOICED * correlation[0]:
-        return 0.0
-    # Several periods are as good as one: take the shortest with a peak that is about as high.
-    for parts in (4, 3, 2):
-        near = np.arange(max(period // parts - 1, shortest), period // parts + 3)
-        if len(near) > 1 and correlation[near].max() > _AS_HIGH * correlation[period]:
-            return SAMPLE_RATE / float(near[np.argmax(correlation[near])])
-    return SAMPLE_RATE / period

@@ -7,8 +7,9 @@ import yaml
 from safetensors.torch import save_file
 
 from training.codec.modules import Hearing
-from training.codec.sizes import HOP, CodecSizes
+from training.codec.sizes import CodecSizes
 from training.corpus.utterance import SAMPLE_RATE
+from training.frames import HOP
 
 FOLDER = "wav2vec2-large-xlsr-53"
 

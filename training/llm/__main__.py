@@ -31,8 +31,9 @@ def main(options: Options) -> bool:
         aligned = torch.load(options.out / ALIGNMENT / CHECKPOINT, "cpu", weights_only=True)
         trainer.phones.load_state_dict(aligned["phones"])
         trainer.model.load_state_dict(aligned["mean"]["mean"])
+        trainer.planes.load_state_dict(aligned["planes"])
         embeddings = trainer.model.model.embed_tokens.weight
-        translate(embeddings, vocabulary.id("bicodec_semantic_0"), vocabulary.semantic, corpus, tokens)
+        translate(embeddings, vocabulary.id("bicodec_semantic_0"), vocabulary.contents, corpus, tokens)
     done = trainer.run()
     exported.write(options.out / VOICE, SIZES[options.size], vocabulary, trainer.weights)
     return done

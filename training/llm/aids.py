@@ -1,4 +1,4 @@
-"""What helps the language model to learn where it is in the text; none of it is exported."""
+"""What helps the language model to learn where it is in the text; none of it is exported as such."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +9,14 @@ from torch.nn import functional as F
 from transformers import Qwen2Model
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Attention, Qwen2DecoderLayer, apply_rotary_pos_emb
 
+from training.codec.phases import PLANES
 from training.corpus.phones import PHONES
+from training.llm.vocabulary import Vocabulary
 
 # Characters to either side of the one being said that may be looked at.
 _WINDOW = 1.6
+# Deviation to begin with.
+_COMMON = 0.02
 
 
 class PhoneHead(nn.Module):
@@ -22,6 +26,24 @@ class PhoneHead(nn.Module):
         super().__init__()
         self.present = nn.Linear(hidden, len(PHONES))
         self.following = nn.Linear(hidden, len(PHONES))
+
+
+class Planes(nn.Module):
+    """What the codes of one plane have in common, added to their embeddings while they are learnt."""
+
+    which: Tensor
+
+    def __init__(self, vocabulary: Vocabulary, hidden: int) -> None:
+        super().__init__()
+        self.rows = nn.Parameter(torch.randn(PLANES, hidden) * _COMMON)
+        which = torch.full((len(vocabulary),), PLANES)
+        first = vocabulary.id("bicodec_semantic_0")
+        which[first : first + vocabulary.semantic] = torch.arange(PLANES).repeat_interleave(vocabulary.contents)
+        self.register_buffer("which", which, persistent=False)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """[V, H] -> [V, H]"""
+        return embeddings + F.pad(self.rows, (0, 0, 0, 1))[self.which]
 
 
 class GuidedAttention:

@@ -63,11 +63,12 @@ class Draft:
         self.put_ids(self.vocabulary.id("bicodec_global_0") + globals_.astype(np.int64), learnt=learnt)
         self.put("end_global_token", learnt=learnt)
 
-    def put_codes(self, spoken: Spoken) -> None:
+    def put_codes(self, spoken: Spoken, planes: NDArray[np.int64]) -> None:
         """And the end. The start is learnt too: only where a transcript is given it is in the prompt."""
         self.put("start_semantic_token", learnt=True)
         self.frames = (self.length, spoken)
-        self.put_ids(self.vocabulary.id("bicodec_semantic_0") + spoken.codes, learnt=True)
+        codes = spoken.contents + self.vocabulary.contents * planes
+        self.put_ids(self.vocabulary.id("bicodec_semantic_0") + codes, learnt=True)
         self.put("end_semantic_token", learnt=True)
         self.put_ids(np.array([self.vocabulary.end]), learnt=True)
 
@@ -76,7 +77,7 @@ class Draft:
         start, spoken = self.frames
         phones, following = (np.full(self.length, -1, np.int64) for _ in range(2))
         characters = np.full(self.length, -1, np.float32)
-        frames = slice(start, start + len(spoken.codes))
+        frames = slice(start, start + len(spoken.contents))
         phones[frames], following[frames], characters[frames] = spoken.phones, spoken.following, spoken.characters
         ids, learnt = np.concatenate(self.ids), np.concatenate(self.learnt)
         return Example(ids, learnt, phones, following, characters, text=2)
@@ -90,7 +91,8 @@ class Examples:
         self._globals = tokens.globals_
         self._vocabulary, self._cast = vocabulary, cast
         self._spoken = [
-            Spoken.of(utterance, codes) for utterance, codes in zip(corpus.utterances, tokens.codes, strict=True)
+            Spoken.of(utterance, codes.astype(np.int64) % vocabulary.contents, pitch)
+            for utterance, codes, pitch in zip(corpus.utterances, tokens.codes, corpus.pitches, strict=True)
         ]
         self._by_voice = corpus.by_voice
         self._by_manner: dict[tuple[str, int], list[int]] = {}
@@ -106,7 +108,7 @@ class Examples:
         return self._cloned(draws) if kind < _CLONED else self._continued(draws)
 
     def _designed(self, draws: Generator) -> Example:
-        """Any speaker of the gender may have said it: codes hold no speaker. The global tokens are the teacher's."""
+        """Any speaker of the gender may have said it: contents hold none. Global tokens and pitch are the teacher's."""
         index = int(draws.integers(len(self._spoken)))
         utterance = self._utterances[index]
         speaker = self._teachers[utterance.gender]
@@ -119,7 +121,8 @@ class Examples:
         draft.put("start_acoustic_token", *_values(utterance, speaker.f0[utterance.pitch]), learnt=True)
         draft.put("end_acoustic_token", learnt=True)
         draft.put_globals(self._globals[_one_of(clips, draws)], learnt=True)
-        draft.put_codes(spoken)
+        higher = speaker.f0[utterance.pitch] / self._cast.voices[utterance.voice].speaker.f0[utterance.pitch]
+        draft.put_codes(spoken, spoken.planes(higher, draws))
         return draft.example()
 
     def _cloned(self, draws: Generator) -> Example:
@@ -137,7 +140,7 @@ class Examples:
         draft = Draft(self._vocabulary)
         draft.put_content("task_tts", spoken.text)
         draft.put_globals(self._globals[_one_of(clips, draws)], learnt=False)
-        draft.put_codes(spoken)
+        draft.put_codes(spoken, spoken.planes(1.0, draws))
         return draft.example()
 
     def _longer(self, index: int, draws: Generator) -> Spoken:
@@ -147,7 +150,7 @@ class Examples:
         """With another utterance of the same voice at the same speed behind it, if that is not too long."""
         utterance, spoken = self._utterances[index], self._spoken[index]
         other = self._spoken[_one_of(self._by_manner[utterance.voice, utterance.speed], draws)]
-        if len(spoken.codes) + len(other.codes) > LONGEST:
+        if len(spoken.contents) + len(other.contents) > LONGEST:
             return spoken
         return (spoken.spaced() if draws.random() < 0.6 else spoken) + other
 

@@ -3,32 +3,41 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training.codec.pairs import phones_at
-from training.codec.sizes import FIRST_FRAME, HOP
-from training.corpus.utterance import Utterance
+from training.codec.phases import PHASES
+from training.corpus.pitch import Pitch
+from training.corpus.utterance import SAMPLE_RATE, Utterance
+from training.frames import FIRST_FRAME, HOP
 from training.llm.vocabulary import encode
+
+# Frames to either side over which the pitch is smoothed; and the distance, in steps, from which it takes another step.
+_SMOOTHED, _STAYS = 7, 0.7
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """text [T] bytes; codes, phones, following, characters: one of each per frame [F]. following: the phone behind the
+    """text [T] bytes; contents, f0, phones, following, characters: one of each per frame [F]. contents: of the codes;
+    f0: in Hz, 0 without voice; following: the phone behind the
     present one; characters: where in the text the voice is, by characters.
     """
 
     text: NDArray[np.int64]
-    codes: NDArray[np.int64]
+    contents: NDArray[np.int64]
+    f0: NDArray[np.float32]
     phones: NDArray[np.int64]
     following: NDArray[np.int64]
     characters: NDArray[np.float32]
 
     @classmethod
-    def of(cls, utterance: Utterance, codes: NDArray[np.uint16]) -> "Spoken":
-        moments = FIRST_FRAME // 2 + HOP * np.arange(len(codes))
+    def of(cls, utterance: Utterance, contents: NDArray[np.int64], pitch: Pitch) -> "Spoken":
+        moments = FIRST_FRAME // 2 + HOP * np.arange(len(contents))
         return cls(
             text=np.array(encode(utterance.text), np.int64),
-            codes=codes.astype(np.int64),
+            contents=contents,
+            f0=pitch.at(moments)[0],
             phones=phones_at(moments, utterance),
             following=_following(moments, utterance),
             characters=characters_at(moments, utterance),
@@ -39,7 +48,8 @@ class Spoken:
         moved = other.characters + np.float32(len(self.text))
         return Spoken(
             text=np.concatenate([self.text, other.text]),
-            codes=np.concatenate([self.codes, other.codes]),
+            contents=np.concatenate([self.contents, other.contents]),
+            f0=np.concatenate([self.f0, other.f0]),
             phones=np.concatenate([self.phones, other.phones]),
             following=np.concatenate([self.following, other.following]),
             characters=np.concatenate([self.characters, moved]),
@@ -48,7 +58,31 @@ class Spoken:
     def spaced(self) -> "Spoken":
         """With a space behind the text, which is not heard."""
         text = np.append(self.text, np.int64(ord(" ")))
-        return Spoken(text, self.codes, self.phones, self.following, self.characters)
+        return Spoken(text, self.contents, self.f0, self.phones, self.following, self.characters)
+
+    def planes(self, higher: float, draws: Generator) -> NDArray[np.int64]:
+        """Of the codes, if the pitch were `higher` by this factor. It goes in steps of a quarter of a period a frame
+        (12.5 Hz), and slowly: from the phases of a free pitch a language model foresees little. Every voiced stretch
+        begins anywhere in a period.
+        """
+        voiced = self.f0 > 0
+        begins = np.cumsum(np.diff(voiced, prepend=False) & voiced)
+        quarters = np.cumsum(_steps(self.f0 * higher)) + draws.integers(PHASES, size=len(begins) + 1)[begins]
+        return np.where(voiced, 1 + quarters % PHASES, 0)
+
+
+def _steps(f0: NDArray[np.float32]) -> NDArray[np.int64]:
+    """f0 [F] in Hz, 0 without voice -> by how many quarters of a period each frame is ahead of the one before."""
+    known = np.flatnonzero(f0)
+    if not len(known):
+        return np.zeros(len(f0), np.int64)
+    held = np.interp(np.arange(-_SMOOTHED, len(f0) + _SMOOTHED), known, f0[known] * (PHASES * HOP / SAMPLE_RATE))
+    smooth = np.convolve(held, np.ones(2 * _SMOOTHED + 1) / (2 * _SMOOTHED + 1), "valid")
+    steps = np.rint(smooth).astype(np.int64)
+    for index in range(1, len(steps)):
+        if abs(smooth[index] - steps[index - 1]) < _STAYS:
+            steps[index] = steps[index - 1]
+    return steps
 
 
 def _following(moments: NDArray[np.int64], utterance: Utterance) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
 from training.corpus.corpus import Corpus
 from training.corpus.speakers import Cast
 from training.device import Compute
-from training.llm.aids import PhoneHead
+from training.llm.aids import PhoneHead, Planes
 from training.llm.batches import Batch, Batches, loader
 from training.llm.examples import Examples
 from training.llm.sizes import SIZES
@@ -32,6 +32,7 @@ class Trainer:
     loop: Loop
     model: Qwen2ForCausalLM
     phones: PhoneHead
+    planes: Planes
     source: "torch.utils.data.DataLoader[Batch]"
     compute: Compute
     semantic: tuple[int, int]
@@ -47,8 +48,9 @@ class Trainer:
         with compute.device:
             model = Qwen2ForCausalLM(sizes.config(vocabulary))
         phones = PhoneHead(sizes.hidden).to(compute.device)
+        planes = Planes(vocabulary, sizes.hidden).to(compute.device)
         first = vocabulary.id("bicodec_semantic_0")
-        return cls(loop, model, phones, source, compute, (first, first + vocabulary.semantic))
+        return cls(loop, model, phones, planes, source, compute, (first, first + vocabulary.semantic))
 
     @property
     def begun(self) -> bool:
@@ -57,15 +59,18 @@ class Trainer:
 
     def run(self) -> bool:
         """Returns whether the step is done."""
-        stage = Stage(self.model, self.phones, iter(self.source), self.compute, self.semantic, _RATE)
+        stage = Stage(self.model, self.phones, self.planes, iter(self.source), self.compute, self.semantic, _RATE)
         kept: dict[str, Kept] = {
             "model": self.model,
             "phones": self.phones,
+            "planes": self.planes,
             "optimiser": stage.optimiser,
             "mean": stage.mean,
         }
         done = self.loop.run(stage, kept)
-        self.weights: Mapping[str, Tensor] = stage.mean.mean
+        embeddings = "model.embed_tokens.weight"
+        mean = stage.mean.mean
+        self.weights: Mapping[str, Tensor] = {**mean, embeddings: self.planes(mean[embeddings]).detach()}
         return done
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from training.codec.phases import PLANES
+
 BYTES = 256
 PAD, END = "<|endoftext|>", "<|im_end|>"
 SPECIAL = (PAD, "<|im_start|>", END)
@@ -29,6 +31,11 @@ class Vocabulary:
 
     semantic: int
     globals_: int
+
+    @property
+    def contents(self) -> int:
+        """What the codes can say; see training.codec.phases."""
+        return self.semantic // PLANES
 
     @cached_property
     def added(self) -> tuple[str, ...]:

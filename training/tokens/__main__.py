@@ -41,8 +41,7 @@ def export(options: Options, voice: Path) -> None:
     codec.load_state_dict(torch.load(options.out / CODEC / CHECKPOINT, "cpu", weights_only=True)["codec"])
     bicodec.write_config(voice, sizes)
     hearing.write(voice, codec.wav2vec2, sizes)
-    trained = {name: value for name, value in codec.state_dict().items() if not name.startswith("wav2vec2.")}
-    bicodec.write_weights(voice, {**bicodec.unused(sizes), **trained})
+    bicodec.write_weights(voice, {**bicodec.unused(sizes), **codec.published()})
 
 
 def run(tasks: Sequence[Task], options: Options, workers: int) -> bool:

@@ -34,12 +34,13 @@ def main(options: Options) -> bool:
     loop = Loop.resume(NAME, options)
     decoder = Decoder(voice).to(compute.device)
     judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)
-    crops = iter(Crops(corpus, tokens, _FRAMES, _rows(options, compute), (options.seed, *loop.seed)))
+    crops = iter(Crops(corpus, tokens, _FRAMES, _rows(options, compute), decoder.contents, (options.seed, *loop.seed)))
     judged_from = _JUDGED_FROM_ON_GPU if compute.on_gpu else _JUDGED_FROM_ON_CPU
     stage = SecondStage(decoder, judges, ahead(crops, 4) if compute.on_gpu else crops, compute, judged_from)
     kept: dict[str, Kept] = {
         "decoder": decoder,
         "judges": judges,
+        "fundamental": stage.fundamental,
         "optimiser": stage.optimiser,
         "judges_optimiser": stage.judges_optimiser,
         "mean": stage.mean,

@@ -8,32 +8,37 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.codec.sizes import HOP
+from training.codec.phases import planes
 from training.corpus.corpus import Corpus
+from training.frames import FIRST_FRAME, HOP
 from training.tokens.store import Tokens
 
 MARGIN = 12
 """Frames at a cut edge whose sound is not judged: it would need the tokens beyond."""
-_SAME_CLIP = 0.5
+_SAME_CLIP, _WRONG = 0.5, 0.03
 
 
 @dataclass(frozen=True)
 class Crop:
-    """codes [B, F], globals_ [B, N] (half of them of another clip of the same voice), samples [B, hop * F], and
-    judged [B, hop * F]: 1 where the samples can be known from the tokens.
+    """codes [B, F], globals_ [B, N] (half of them of another clip of the same voice), f0 and phase [B, F] (see Pitch),
+    samples [B, hop * F], and judged [B, hop * F]: 1 where the samples can be known from the tokens.
     """
 
     codes: Tensor
     globals_: Tensor
+    f0: Tensor
+    phase: Tensor
     samples: Tensor
     judged: Tensor
 
 
 class Crops:
-    """Endless. frames: of a crop, margins included; rows: of a batch."""
+    """Endless. frames: of a crop, margins included; rows: of a batch; contents: how many there are."""
 
-    def __init__(self, corpus: Corpus, tokens: Tokens, frames: int, rows: int, seed: Sequence[int]) -> None:
-        self._corpus, self._tokens, self._frames, self._rows = corpus, tokens, frames, rows
+    def __init__(
+        self, corpus: Corpus, tokens: Tokens, frames: int, rows: int, contents: int, seed: Sequence[int]
+    ) -> None:
+        self._corpus, self._tokens, self._frames, self._rows, self._contents = corpus, tokens, frames, rows, contents
         self._draws = np.random.default_rng(seed)
         self._long = [index for index, codes in enumerate(tokens.codes) if len(codes) >= frames]
         if not self._long:
@@ -48,19 +53,28 @@ class Crops:
         # Beyond the ends, and back: beginnings and ends come often enough.
         rooms = [len(self._tokens.codes[index]) - self._frames for index in indices]
         starts = [int(np.clip(self._draws.integers(-MARGIN, room + MARGIN + 1), 0, room)) for room in rooms]
-        codes = [
-            self._tokens.codes[index][start : start + self._frames]
-            for index, start in zip(indices, starts, strict=True)
-        ]
+        heard = [self._heard(index, start) for index, start in zip(indices, starts, strict=True)]
+        codes, f0, phase = (np.stack(rows) for rows in zip(*heard, strict=True))
         judged = [_judged(start, room, self._frames) for start, room in zip(starts, rooms, strict=True)]
         device = self._corpus.device
         places = [(index, HOP * start) for index, start in zip(indices, starts, strict=True)]
         return Crop(
-            codes=torch.from_numpy(np.stack(codes).astype(np.int64)).to(device),
+            codes=torch.from_numpy(codes).to(device),
+            f0=torch.from_numpy(f0).to(device),
+            phase=torch.from_numpy(phase).to(device),
             globals_=torch.from_numpy(np.stack([self._globals(index) for index in indices])).to(device),
             samples=self._corpus.crops(places, HOP * self._frames),
             judged=torch.from_numpy(np.stack(judged)).to(device).repeat_interleave(HOP, dim=1),
         )
+
+    def _heard(self, index: int, start: int) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Codes, f0 and phase. Some planes are wrong, as they will be in use."""
+        frames = np.arange(start, start + self._frames)
+        f0, phase = self._corpus.pitches[index].at(FIRST_FRAME // 2 + HOP * frames)
+        wrong = self._draws.random(len(frames)) < _WRONG
+        turns = np.where(wrong, self._draws.random(len(frames), np.float32), phase)
+        contents = self._tokens.codes[index][frames].astype(np.int64) % self._contents
+        return contents + self._contents * planes(f0, turns), f0, phase
 
     def _globals(self, index: int) -> NDArray[np.int64]:
         if self._draws.random() >= _SAME_CLIP:

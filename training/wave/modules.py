@@ -15,6 +15,7 @@ from services.codec.families.spark.layers.prenet import Prenet
 from services.codec.families.spark.layers.speaker import SpeakerDecoder
 from services.codec.families.spark.weights import Weights
 from training.codec.initial import initialise
+from training.codec.phases import PLANES
 from training.export import bicodec
 
 PARTS = ("quantizer.codebook.", "quantizer.out_project.", "speaker_encoder.quantizer.project_out.")
@@ -27,14 +28,19 @@ class Decoder(nn.Module):
     def __init__(self, voice: Path) -> None:
         super().__init__()
         config = SparkConfig.read(voice).codec
-        weights = Weights.read(voice / bicodec.FOLDER, (*PARTS, *MORE_PARTS))
+        weights = Weights.read(voice / bicodec.FOLDER, (*PARTS, *MORE_PARTS, "decoder."))
         self.quantizer = weights.load(partial(Codebook, config.quantizer), "quantizer")
         self.speaker_encoder = weights.load(partial(SpeakerDecoder, config.speaker_encoder), "speaker_encoder")
         self.prenet = weights.load(partial(Prenet, config.prenet), "prenet")
-        for module in (self.quantizer, self.speaker_encoder, self.prenet):
+        self.latent = config.quantizer.input_dim
+        self.contents = config.quantizer.codebook_size // PLANES
+        generator = partial(WaveGenerator, config.decoder)
+        # What an earlier training left is a better start than none.
+        begun = "decoder.model.0.weight" in weights
+        self.decoder = weights.load(generator, "decoder") if begun else initialise(generator())
+        for module in self.children():
             module.requires_grad_(True)
         self.quantizer.codebook.requires_grad_(False)
-        self.decoder = initialise(WaveGenerator(config.decoder))
         for layer in convolutions(self.decoder):
             parametrizations.weight_norm(layer, dim=0)
 
@@ -46,6 +52,10 @@ class Decoder(nn.Module):
 
     def forward(self, codes: Tensor, globals_: Tensor) -> Tensor:
         """-> samples [B, hop * F]."""
-        samples: Frames = self.decoder(Frames.whole(self.frames(codes, globals_)))
+        return self.sound(self.frames(codes, globals_))
+
+    def sound(self, frames: Tensor) -> Tensor:
+        """[B, D, F] -> samples [B, hop * F]."""
+        samples: Frames = self.decoder(Frames.whole(frames))
         heard: Tensor = samples.x[:, 0]
         return heard

@@ -1,4 +1,4 @@
-"""The second stage: first by spectra alone, then also against judges."""
+"""The second stage: first by spectra and the lowest harmonics alone, then also against judges."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,11 @@ from training.loop import Figures
 from training.optimiser import MeanWeights, Optimiser
 from training.wave.crops import Crop
 from training.wave.discriminator import Discriminator, judge_loss, maker_losses
+from training.wave.fundamental import Fundamental
 from training.wave.modules import Decoder
 from training.wave.spectral import SpectralLoss
 
-_SPECTRA, _LINEAR, _SEEN = 15.0, 5.0, 2.0
+_SPECTRA, _LINEAR, _HARMONICS, _FORETOLD, _SEEN = 15.0, 5.0, 40.0, 10.0, 2.0
 _CLIP = 50.0
 
 
@@ -26,18 +27,22 @@ class SecondStage:
         self._decoder, self._judges, self._crops, self._compute = decoder, judges, crops, compute
         self._judged_from = judged_from
         self._spectral = SpectralLoss().to(compute.device)
-        self.optimiser = Optimiser([(decoder, 6e-4)], beta=0.9)
+        self.fundamental = Fundamental(decoder.latent).to(compute.device)
+        self.optimiser = Optimiser([(decoder, 6e-4), (self.fundamental, 6e-4)], beta=0.9)
         self.judges_optimiser = Optimiser([(judges, 3e-4)], beta=0.9)
         self.mean = MeanWeights(decoder)
 
     def __call__(self, progress: float) -> Figures:
         crop = next(self._crops)
         with self._compute.autocast():
-            samples = self._decoder(crop.codes, crop.globals_)
+            frames = self._decoder.frames(crop.codes, crop.globals_)
+            samples = self._decoder.sound(frames)
+            foretold = self.fundamental.foretold(frames, crop)
         made, real = samples.float() * crop.judged, crop.samples * crop.judged
         mel, linear = self._spectral(made, real)
-        loss = _SPECTRA * mel + _LINEAR * linear
-        figures = {"mel": mel, "linear": linear}
+        harmonics = self.fundamental.heard(made, real, crop)
+        loss = _SPECTRA * mel + _LINEAR * linear + _HARMONICS * harmonics + _FORETOLD * foretold
+        figures = {"mel": mel, "linear": linear, "harmonics": harmonics, "foretold": foretold}
         if progress >= self._judged_from:
             judging = self._judge(made.detach(), real, progress)
             convinced, seen = self._convince(made, real)
