@@ -2,15 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.registry import Collector
 
 from services.llm.engines.engine import Engine
 from services.llm.events import FinishReason
 
 _FIRST_TOKEN_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class _EngineMetrics(Collector):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterable[Metric]:
+        return self._engine.metrics()
 
 
 class LlmMetrics:
@@ -29,6 +38,7 @@ class LlmMetrics:
         running.set_function(lambda: engine.running)
         waiting = Gauge("voxline_llm_waiting", "Sequences without a first token yet.", registry=registry)
         waiting.set_function(lambda: engine.waiting)
+        registry.register(_EngineMetrics(engine))
 
     @contextmanager
     def generation(self) -> Iterator["GenerationObserver"]:

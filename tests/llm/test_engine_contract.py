@@ -26,6 +26,11 @@ FIRST_ADDED, END, LAST, VOCABULARY = 256, 258, 1562, 1643
 LENGTHS = (1, 5, 9, 17, 33, 40, 64, 200)
 PROMPTS = [tuple(range(50 * place, 50 * place + length)) for place, length in enumerate(LENGTHS)]
 # Everything may be drawn, and is about as likely.
+MEASURED = {
+    "openvino": {"openvino_requests", "openvino_cache_usage"},
+    "transformers": set(),
+    "vllm": {"vllm:generation_tokens_total", "vllm:kv_cache_usage_perc", "vllm:prefix_cache_hits_total"},
+}
 WILD = {"temperature": 2.0, "top_k": 0, "top_p": 1.0}
 
 
@@ -175,6 +180,14 @@ async def test_prompt_with_a_wrong_id_is_refused(engine: Engine, prompt: tuple[i
 async def test_prompt_beyond_the_context_is_refused(engine: Engine, model: EngineModel) -> None:
     with pytest.raises(TooLarge):
         await drawn(engine, (1,) * model.context, Sampling(max_tokens=1))
+
+
+async def test_the_engine_measures_itself(name: str, engine: Engine) -> None:
+    """Under the engine's own names, as its users know them."""
+    for _ in range(3):
+        await drawn(engine, PROMPTS[0], Sampling(max_tokens=4, seed=1))
+    samples = {sample.name for metric in engine.metrics() for sample in metric.samples}
+    assert MEASURED[name] <= samples
 
 
 async def test_engine_lives(engine: Engine) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 import pytest
+from prometheus_client import Metric
 
 from services.llm.engines.engine import EngineModel
 from services.llm.engines.outbox import Outbox
@@ -41,6 +42,9 @@ class Stepping:
 
     def cancel(self, ticket: int) -> None:
         self.cancelled.add(ticket)
+
+    def metrics(self) -> Iterable[Metric]:
+        return ()
 
     def step(self) -> Iterable[Drawn]:
         if self.permits is not None:

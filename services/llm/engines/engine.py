@@ -1,10 +1,12 @@
 """What runs an LLM: token ids in, token ids out. It knows no text, no voice and no family."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from prometheus_client import Metric
 
 from services.llm.sampling import Sampling
 from services.runtime.errors import InvalidRequest, TooLarge
@@ -57,7 +59,7 @@ class EngineOptions:
 
 
 class Engine(Protocol):
-    """One loaded model. All methods are called from the event loop that loaded it."""
+    """One loaded model. All methods but `metrics` are called from the event loop that loaded it."""
 
     @property
     def failed(self) -> "asyncio.Future[None]":
@@ -70,6 +72,9 @@ class Engine(Protocol):
     @property
     def waiting(self) -> int:
         """Sequences without a first token yet."""
+
+    def metrics(self) -> Iterable[Metric]:
+        """What the engine itself measures, under its own names. Any thread may ask, at any time."""
 
     def generate(
         self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]

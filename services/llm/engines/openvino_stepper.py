@@ -8,8 +8,20 @@ from typing import Protocol
 import numpy as np
 import openvino as ov
 import openvino_genai as genai
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
 
 from services.llm.engines.stepper import Drawn, Job
+
+# Fields of openvino_genai's PipelineMetrics.
+_METRICS = {
+    "requests": "Requests that the pipeline holds.",
+    "scheduled_requests": "Requests that the last step computed.",
+    "cache_usage": "Share of the KV cache in use, percent.",
+    "max_cache_usage": "Highest share of the KV cache in use so far, percent.",
+    "avg_cache_usage": "Share of the KV cache in use, percent, mean of the latest steps.",
+    "kv_cache_size_in_bytes": "Memory of the KV cache.",
+}
 
 
 class _Output(Protocol):
@@ -34,6 +46,7 @@ class OpenVinoStepper:
     def __init__(self, pipeline: genai.ContinuousBatchingPipeline) -> None:
         self._pipeline = pipeline
         self._handles: dict[int, _Handle] = {}
+        self._measured = pipeline.get_metrics()
 
     def submit(self, job: Job) -> None:
         prompt = ov.Tensor(np.array([job.prompt], np.int64))
@@ -44,6 +57,7 @@ class OpenVinoStepper:
 
     def step(self) -> Iterable[Drawn]:
         self._pipeline.step()
+        self._measured = self._pipeline.get_metrics()
         for ticket, handle in list(self._handles.items()):
             ids = _unread(handle)
             done = handle.get_status() != genai.GenerationStatus.RUNNING
@@ -51,6 +65,11 @@ class OpenVinoStepper:
                 del self._handles[ticket]
             if ids or done:
                 yield Drawn(ticket, ids, done)
+
+    def metrics(self) -> Iterable[Metric]:
+        """Of the last step."""
+        for name, purpose in _METRICS.items():
+            yield GaugeMetricFamily(f"openvino_{name}", purpose, getattr(self._measured, name))
 
 
 def _unread(handle: _Handle) -> list[int]:

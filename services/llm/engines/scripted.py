@@ -1,8 +1,10 @@
 """An engine that replays ids: for tests of what is built on engines, and for faults on demand."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
+
+from prometheus_client import Metric
 
 from services.llm.engines.engine import EngineModel
 from services.llm.sampling import Sampling
@@ -51,6 +53,9 @@ class ScriptedEngine:
                 raise GenerationFailed("The engine died.")
         finally:
             self.running -= 1
+
+    def metrics(self) -> Iterable[Metric]:
+        return ()
 
     def die(self) -> None:
         self.failed.set_exception(RuntimeError("the script ends in death"))

@@ -51,6 +51,7 @@ class SteppedEngine:
 
     def __init__(self, model: EngineModel, stepper: Stepper) -> None:
         self._model = model
+        self.metrics = stepper.metrics
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
         self._streams: dict[int, _Stream] = {}

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from prometheus_client import Metric
+
 from services.llm.sampling import Sampling
 
 
@@ -27,7 +29,7 @@ class Drawn:
 
 
 class Stepper(Protocol):
-    """Every method runs in the engine's thread. An exception from any of them kills the engine."""
+    """Every method but `metrics` runs in the engine's thread. An exception from any of them kills the engine."""
 
     def submit(self, job: Job) -> None: ...
 
@@ -36,3 +38,6 @@ class Stepper(Protocol):
 
     def step(self) -> Iterable[Drawn]:
         """One token or more for every sequence that has room; called only while a sequence lives."""
+
+    def metrics(self) -> Iterable[Metric]:
+        """As `Engine.metrics`."""

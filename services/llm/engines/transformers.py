@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import torch
+from prometheus_client import Metric
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, Qwen2ForCausalLM
 from transformers.generation.logits_process import (
     RepetitionPenaltyLogitsProcessor,
@@ -63,6 +64,10 @@ class TransformersStepper:
             if sequence.finished:
                 del self._sequences[ticket]
             yield Drawn(ticket, ids, sequence.finished)
+
+    def metrics(self) -> Iterable[Metric]:
+        """transformers measures nothing."""
+        return ()
 
     @torch.inference_mode()
     def logits(self, sequence: "Sequence") -> torch.Tensor:

@@ -6,10 +6,11 @@ matrix product depend on its size. A temperature in (0, 0.01) counts as 0.01.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from itertools import count
 
+from prometheus_client import REGISTRY, Metric
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.exceptions import VLLMClientError, VLLMServerError
@@ -55,6 +56,10 @@ class VllmEngine:
     @property
     def waiting(self) -> int:
         return len(self._started) - self.running
+
+    def metrics(self) -> Iterable[Metric]:
+        """vllm registers them in this process."""
+        return (metric for metric in REGISTRY.collect() if metric.name.startswith("vllm:"))
 
     async def generate(
         self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]

@@ -52,7 +52,7 @@ def engine_settings(model: EngineModel, config: LlmConfig, options: EngineOption
         gpu_memory_utilization=0.05,
         skip_tokenizer_init=True,
         enable_prefix_caching=True,
-        disable_log_stats=True,
+        disable_log_stats=False,
     )
 
 
