@@ -64,7 +64,7 @@ def test_everything_but_the_codebook_learns(voice: Path) -> None:
 
 def test_crops_hold_the_samples_of_their_tokens(corpus: Corpus, tokens: Tokens) -> None:
     edges = set()
-    for crop in islice(Crops(corpus, tokens, FRAMES, 6, CONTENTS, (0,)), 12):
+    for crop in islice(Crops(corpus, tokens, FRAMES, 6, CONTENTS, (), (0,)), 12):
         for codes, samples, judged, globals_ in zip(crop.codes, crop.samples, crop.judged, crop.globals_, strict=True):
             # Of the same voice, so it need not be this very utterance.
             start = int(codes[0]) % CONTENTS
@@ -77,9 +77,16 @@ def test_crops_hold_the_samples_of_their_tokens(corpus: Corpus, tokens: Tokens) 
     assert {(True, False), (False, True)} <= edges
 
 
+def test_some_voices_are_heard_more_often(corpus: Corpus, tokens: Tokens) -> None:
+    rare, often = corpus.utterances[0].voice, corpus.utterances[1].voice
+    crops = Crops(corpus, tokens, FRAMES, 8, CONTENTS, {often}, (0,))
+    heard = [corpus.utterances[crops._utterance()].voice for _ in range(300)]
+    assert heard.count(often) > 120 > heard.count(rare) > 0
+
+
 def test_too_short_a_corpus_is_an_error(corpus: Corpus, tokens: Tokens) -> None:
     with pytest.raises(ValueError, match="9999 frames"):
-        Crops(corpus, tokens, 9999, 2, CONTENTS, (0,))
+        Crops(corpus, tokens, 9999, 2, CONTENTS, (), (0,))
 
 
 def test_tokens_of_another_corpus_are_an_error(corpus: Corpus, tmp_path: Path) -> None:

@@ -83,10 +83,10 @@ def encode(text: str) -> list[int]:
 def write(folder: Path, vocabulary: Vocabulary) -> None:
     """The tokenizer's files, as transformers reads them."""
     folder.mkdir(parents=True, exist_ok=True)
-    _tokenizer(vocabulary).save(str(folder / "tokenizer.json"))
+    _tokenizer(vocabulary).save(str(folder / "tokenizer.json"), pretty=False)
     _dump(folder / "vocab.json", _alphabet())
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
-    _dump(folder / "added_tokens.json", vocabulary.ids)
+    (folder / "added_tokens.json").write_text(json.dumps(vocabulary.ids, separators=(",", ":")), encoding="utf-8")
     _dump(folder / "special_tokens_map.json", {"eos_token": END, "pad_token": PAD})
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -4,7 +4,9 @@ import sys
 
 import torch
 
+from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
 from training.corpus.corpus import Corpus
+from training.corpus.speakers import LEVELS, Cast, Voice
 from training.device import Compute
 from training.export import bicodec
 from training.loop import Kept, Loop
@@ -32,9 +34,13 @@ def main(options: Options) -> bool:
     corpus = Corpus(options.data / "train", compute.device)
     tokens = Tokens.read(options.out / TOKENS / "train", corpus)
     loop = Loop.resume(NAME, options)
+    teachers = Cast.draw(PUPILS, HELD_OUT_SPEAKERS).teachers
+    designed = {Voice(teacher, level).name for teacher in teachers for level in range(LEVELS)}
     decoder = Decoder(voice).to(compute.device)
     judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)
-    crops = iter(Crops(corpus, tokens, _FRAMES, _rows(options, compute), decoder.contents, (options.seed, *loop.seed)))
+    crops = iter(
+        Crops(corpus, tokens, _FRAMES, _rows(options, compute), decoder.contents, designed, (options.seed, *loop.seed))
+    )
     judged_from = _JUDGED_FROM_ON_GPU if compute.on_gpu else _JUDGED_FROM_ON_CPU
     stage = SecondStage(decoder, judges, ahead(crops, 4) if compute.on_gpu else crops, compute, judged_from)
     kept: dict[str, Kept] = {

@@ -1,6 +1,6 @@
 """Batches for the second stage: tokens, and the samples that they stand for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from training.tokens.store import Tokens
 
 MARGIN = 12
 """Frames at a cut edge whose sound is not judged: it would need the tokens beyond."""
-_SAME_CLIP, _WRONG = 0.5, 0.03
+_SAME_CLIP, _WRONG, _OFTEN = 0.5, 0.03, 0.4
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,24 @@ class Crop:
 
 
 class Crops:
-    """Endless. frames: of a crop, margins included; rows: of a batch; contents: how many there are."""
+    """Endless. frames: of a crop, margins included; rows: of a batch; contents: how many
+    there are; often: voices that are heard more often than others.
+    """
 
     def __init__(
-        self, corpus: Corpus, tokens: Tokens, frames: int, rows: int, contents: int, seed: Sequence[int]
+        self,
+        corpus: Corpus,
+        tokens: Tokens,
+        frames: int,
+        rows: int,
+        contents: int,
+        often: Collection[str],
+        seed: Sequence[int],
     ) -> None:
         self._corpus, self._tokens, self._frames, self._rows, self._contents = corpus, tokens, frames, rows, contents
         self._draws = np.random.default_rng(seed)
         self._long = [index for index, codes in enumerate(tokens.codes) if len(codes) >= frames]
+        self._often = [index for index in self._long if corpus.utterances[index].voice in often] or self._long
         if not self._long:
             raise ValueError(f"no utterance has {frames} frames")
 
@@ -49,7 +59,7 @@ class Crops:
             yield self._batch()
 
     def _batch(self) -> Crop:
-        indices = [self._long[index] for index in self._draws.integers(len(self._long), size=self._rows)]
+        indices = [self._utterance() for _ in range(self._rows)]
         # Beyond the ends, and back: beginnings and ends come often enough.
         rooms = [len(self._tokens.codes[index]) - self._frames for index in indices]
         starts = [int(np.clip(self._draws.integers(-MARGIN, room + MARGIN + 1), 0, room)) for room in rooms]
@@ -67,6 +77,9 @@ class Crops:
             judged=torch.from_numpy(np.stack(judged)).to(device).repeat_interleave(HOP, dim=1),
         )
 
+    def _utterance(self) -> int:
+        return self._one_of(self._often if self._draws.random() < _OFTEN else self._long)
+
     def _heard(self, index: int, start: int) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         """Codes, f0 and phase. Some planes are wrong, as they will be in use."""
         frames = np.arange(start, start + self._frames)
@@ -79,9 +92,12 @@ class Crops:
     def _globals(self, index: int) -> NDArray[np.int64]:
         if self._draws.random() >= _SAME_CLIP:
             voice = self._corpus.by_voice[self._corpus.utterances[index].voice]
-            index = voice[int(self._draws.integers(len(voice)))]
+            index = self._one_of(voice)
         tokens: NDArray[np.int64] = self._tokens.globals_[index].astype(np.int64)
         return tokens
+
+    def _one_of(self, choices: Sequence[int]) -> int:
+        return choices[int(self._draws.integers(len(choices)))]
 
 
 def _judged(start: int, room: int, frames: int) -> NDArray[np.float32]:

@@ -14,7 +14,8 @@ from training.wave.fundamental import Fundamental
 from training.wave.modules import Decoder
 from training.wave.spectral import SpectralLoss
 
-_SPECTRA, _LINEAR, _HARMONICS, _FORETOLD, _SEEN = 15.0, 5.0, 40.0, 10.0, 2.0
+_SPECTRA, _LINEAR, _FORETOLD, _SEEN = 15.0, 5.0, 5.0, 2.0
+_HARMONICS_FIRST, _HARMONICS_LAST = 40.0, 10.0
 _CLIP = 50.0
 
 
@@ -40,8 +41,9 @@ class SecondStage:
             foretold = self.fundamental.foretold(frames, crop)
         made, real = samples.float() * crop.judged, crop.samples * crop.judged
         mel, linear = self._spectral(made, real)
+        weight = _HARMONICS_FIRST + (_HARMONICS_LAST - _HARMONICS_FIRST) * progress
         harmonics = self.fundamental.heard(made, real, crop)
-        loss = _SPECTRA * mel + _LINEAR * linear + _HARMONICS * harmonics + _FORETOLD * foretold
+        loss = _SPECTRA * mel + _LINEAR * linear + weight * harmonics + _FORETOLD * foretold
         figures = {"mel": mel, "linear": linear, "harmonics": harmonics, "foretold": foretold}
         if progress >= self._judged_from:
             judging = self._judge(made.detach(), real, progress)
