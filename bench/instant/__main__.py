@@ -25,6 +25,7 @@ def described(checkpoint: Path) -> model_pb2.Model:
     model = model_of(load_family("spark", checkpoint).description, checkpoint.resolve().name, "instant")
     model.sample_rate_hertz = audio.sample_rate
     model.frame_rate_hertz = audio.sample_rate / audio.latent_hop_length
+    model.receptive_field_frames, model.first_audio_frames = Pace.look_ahead, Pace.chunk
     return model
 
 

@@ -3,20 +3,27 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.instant.pace import Pace
-from voxline.v1 import audio_pb2, detokenizer_pb2, detokenizer_pb2_grpc, llm_pb2, llm_pb2_grpc, model_pb2, tokens_pb2
+from services.llm.events import CodesDrawn, Event, Finished, FinishReason, SpeakerNamed
+from services.llm.pace import paced
+from services.llm.voices import Speaker
+from services.llm.wire import pace_of, response_of
+from voxline.v1 import audio_pb2, detokenizer_pb2, detokenizer_pb2_grpc, llm_pb2, llm_pb2_grpc, model_pb2
 
 # As the sentences of the benchmark are spoken.
 _FRAMES_PER_CHARACTER = 3
+# How often an engine delivers what it has drawn.
+_ENGINE_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
 class InstantLlm(llm_pb2_grpc.LlmServiceServicer):
-    """A message for each code, as the engines send them."""
+    """Sends its codes when a real one would."""
 
     model: model_pb2.Model
     pace: Pace
@@ -24,15 +31,18 @@ class InstantLlm(llm_pb2_grpc.LlmServiceServicer):
     async def Generate(  # noqa: N802
         self, request: llm_pb2.GenerateRequest, context: object
     ) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
-        speaker = tokens_pb2.Speaker(global_tokens=[0] * self.model.global_token_count)
-        yield llm_pb2.GenerateResponse(speaker=speaker)
-        begun, frames = time.monotonic(), _FRAMES_PER_CHARACTER * len(request.text)
+        async with aclosing(paced(self._events(request.text), pace_of(request))) as events:
+            async for event in events:
+                yield response_of(event)
+
+    async def _events(self, text: str) -> AsyncGenerator[Event, None]:
+        yield SpeakerNamed(Speaker((0,) * self.model.global_token_count))
+        begun, frames = time.monotonic(), _FRAMES_PER_CHARACTER * len(text)
         for frame in range(frames):
             if (wait := begun + self.pace.due(frame) - time.monotonic()) > 0:
-                await asyncio.sleep(wait)
-            yield llm_pb2.GenerateResponse(codes=tokens_pb2.Codes(values=[frame % self.model.codebook_size]))
-        finish = llm_pb2.Finish(reason=llm_pb2.FINISH_REASON_STOP, prompt_tokens=1, completion_tokens=frames)
-        yield llm_pb2.GenerateResponse(finish=finish)
+                await asyncio.sleep(max(wait, _ENGINE_SECONDS))
+            yield CodesDrawn((frame % self.model.codebook_size,))
+        yield Finished(FinishReason.STOP, 1, frames, 0)
 
 
 @dataclass(frozen=True)

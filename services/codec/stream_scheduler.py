@@ -34,6 +34,11 @@ class Chunking:
     max_step_frames: int
     schedule: Literal["deadline", "arrival"] = "deadline"
 
+    @property
+    def needed_at_first(self) -> int:
+        """Frames beside the look-ahead: one more than the chunk has, see `_Utterance.mark`."""
+        return self.first_frames + 1
+
 
 @dataclass(eq=False)
 class _Utterance(Generic[Stream]):

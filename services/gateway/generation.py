@@ -1,4 +1,4 @@
-"""One segment -> its tokens: seeds, the second attempt, and messages of a size that is worth sending."""
+"""One segment -> its tokens: seeds and the second attempt."""
 
 import secrets
 from collections.abc import AsyncGenerator
@@ -12,9 +12,6 @@ from services.gateway.speech import SEEDS, Sampling
 from services.gateway.stages import Stages
 from services.gateway.tokens import SpeakerTokens, VoiceTokens
 from services.runtime.errors import GenerationFailed
-
-# Codes go on in messages of at least so many frames: one for every frame costs more than it gains.
-_FRAMES_PER_MESSAGE = 3
 
 
 @dataclass(frozen=True)
@@ -33,43 +30,32 @@ class Generation:
     async def events(
         self, segment: Segment, sampling: Sampling, place: int, usage: Usage
     ) -> AsyncGenerator[LlmEvent, None]:
-        """Speaker, codes, finish. Nothing comes before the first code, so an empty generation is tried again unheard.
+        """Speaker, codes, finish. An empty generation is tried again, by the same speaker: nothing of it was heard.
         `place` of the segment in the reply, from 0.
 
         Raises what the LLM raises, and GenerationFailed when it draws nothing.
         """
-        for seed in seeds(sampling, place):
-            attempt = self._attempt(segment, replace(sampling, seed=seed), usage)
-            async with aclosing(attempt) as events:
-                speaker, first = await anext(events), await anext(events)
-                if not isinstance(first, Finish):
-                    yield speaker
-                    yield first
-                    async for event in events:
-                        yield event
-                    return
+        for attempt, seed in enumerate(seeds(sampling, place)):
+            drawn = False
+            async with aclosing(self._drawn(segment, replace(sampling, seed=seed))) as events:
+                async for event in events:
+                    match event:
+                        case SpeakerTokens() if attempt:
+                            continue
+                        case Finish():
+                            self._count(event, usage)
+                            if not drawn:
+                                break
+                        case tuple():
+                            drawn = True
+                    yield event
+            if drawn:
+                return
             self._metrics.empty_generations.inc()
         raise GenerationFailed("The model drew no speech for a part of the text.")
 
-    async def _attempt(self, segment: Segment, sampling: Sampling, usage: Usage) -> AsyncGenerator[LlmEvent, None]:
-        """What the LLM says, its codes gathered into messages."""
-        least = _FRAMES_PER_MESSAGE * max(1, self._stages.model().llm.codebooks)
-        held: list[int] = []
-        async with aclosing(self._stages.llm.generate(segment.text, segment.voice, sampling)) as events:
-            async for event in events:
-                match event:
-                    case SpeakerTokens():
-                        yield event
-                    case Finish():
-                        self._count(event, usage)
-                        if held:
-                            yield tuple(held)
-                        yield event
-                    case tuple():
-                        held += event
-                        if len(held) >= least:
-                            yield tuple(held)
-                            held = []
+    def _drawn(self, segment: Segment, sampling: Sampling) -> AsyncGenerator[LlmEvent, None]:
+        return self._stages.llm.generate(segment.text, segment.voice, sampling, self._stages.pace())
 
     def _count(self, finish: Finish, usage: Usage) -> None:
         usage.input_tokens += finish.prompt_tokens

@@ -12,6 +12,7 @@ from services.gateway.clients.detokenizer import DetokenizerClient
 from services.gateway.clients.llm import LlmClient
 from services.gateway.clients.model import StageModel, model_from_proto
 from services.gateway.clients.tokenizer import TokenizerClient
+from services.gateway.tokens import Pace
 from services.runtime import calls, request_context
 from services.runtime.channel import open_channel
 from services.runtime.errors import StageUnavailable, VoxlineError
@@ -123,11 +124,13 @@ class Stages:
         self.tokenizer = TokenizerClient(self._tokenizer.channel)
         self.llm = LlmClient(self._llm.channel)
         self.detokenizer = DetokenizerClient(self._detokenizer.channel, look_ahead_frames)
+        self._look_ahead_frames = look_ahead_frames
+        self._agreed: Model | None = None
         self._watches: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
 
     def start(self) -> None:
-        self._watches = [asyncio.create_task(stage.watch(self._changed.set)) for stage in self._all]
+        self._watches = [asyncio.create_task(stage.watch(self._change)) for stage in self._all]
 
     async def stop(self) -> None:
         for watch in self._watches:
@@ -138,6 +141,19 @@ class Stages:
 
     def model(self) -> Model:
         """Raises StageUnavailable while a stage has never answered, or while they disagree."""
+        if self._agreed is None:
+            self._agreed = self._agree()
+        return self._agreed
+
+    def pace(self) -> Pace:
+        """How the codes are played. Raises as `model`."""
+        return self.model().detokenizer.pace(self._look_ahead_frames)
+
+    def _change(self) -> None:
+        self._agreed = None
+        self._changed.set()
+
+    def _agree(self) -> Model:
         tokenizer, llm, detokenizer = (stage.model for stage in self._all)
         if tokenizer is None or llm is None or detokenizer is None:
             raise StageUnavailable("The model is not known yet: " + "; ".join(self._problems(self._all)) + ".")

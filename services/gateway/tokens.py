@@ -17,6 +17,14 @@ class SpeakerTokens:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How codes are played: `first_codes` make the first sound, then `codes_per_second` are needed."""
+
+    first_codes: int
+    codes_per_second: float
+
+
+@dataclass(frozen=True)
 class ReferenceTokens:
     """What the tokenizer makes of a recording of `seconds` seconds."""
 

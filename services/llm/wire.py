@@ -1,7 +1,10 @@
 """voxline.v1 messages <-> values. Fields are named in errors as in GenerateRequest."""
 
+import math
+
 from services.llm.events import CodesDrawn, Event, Finished, FinishReason, SpeakerNamed
 from services.llm.families.family import Capability, Description, Limits
+from services.llm.pace import Pace
 from services.llm.sampling import Sampling, fresh_seed
 from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
 from services.runtime.errors import InvalidRequest
@@ -58,6 +61,15 @@ def sampling_of(message: sampling_pb2.Sampling, limits: Limits) -> Sampling:
         seed=message.seed if message.HasField("seed") else fresh_seed(),
         **chosen,
     )
+
+
+def pace_of(request: llm_pb2.GenerateRequest) -> Pace | None:
+    """Raises InvalidRequest."""
+    if not request.HasField("pace"):
+        return None
+    if not 0 < request.pace.codes_per_second < math.inf:
+        raise InvalidRequest("codes_per_second must be above 0.", field="pace.codes_per_second")
+    return Pace(request.pace.first_codes, request.pace.codes_per_second)
 
 
 def response_of(event: Event) -> llm_pb2.GenerateResponse:

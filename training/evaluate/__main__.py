@@ -37,6 +37,11 @@ def main(options: Options) -> dict[str, object]:
             **labels.measure(voice, texts[: max(options.count // 10, 2)], gender),
         }
         _show(gender, figures[gender])
+        longer = understood.long(texts)[: max(options.count // 5, 1)]
+        if longer:
+            name = f"{gender}_long"
+            figures[name] = understood.measure(voice, ear, understood.lessons(longer, gender, espeak), gender)
+            _show(name, figures[name])
     figures["cloned"] = cloning.measure(voice, held_out, tried, transcript=False)
     figures["continued"] = cloning.measure(voice, held_out, tried, transcript=True)
     figures["global_tokens"] = cloning.global_tokens(voice, held_out, tried)

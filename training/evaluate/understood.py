@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from services.llm.voices import Design, DesignedVoice, Gender
 from training.corpus.espeak import Espeak
 from training.corpus.phones import INDEX, SILENCE
 from training.corpus.render import render
 from training.corpus.speakers import MODERATE, Cast, Voice
+from training.corpus.utterance import SAMPLE_RATE
 from training.evaluate.sound import Samples, sounding_seconds
 from training.evaluate.voice import ExportedVoice
 from training.phones.ear import PhoneEar, distance
 
 _MAX = 32767.0
-_LEAST_SHARE = 0.8
+_LEAST_SHARE, _LONG_CHARACTERS = 0.8, (90, 110)
 """Of the teacher's duration: anything shorter ended too early."""
 
 
@@ -55,6 +57,12 @@ def lessons(texts: Sequence[str], gender: str, espeak: Espeak) -> list[Lesson]:
     return taught
 
 
+def long(texts: Sequence[str]) -> list[str]:
+    """Two sentences in one, of 7 to 8 seconds, which is as long as a segment gets."""
+    pairs = [f"{first} {second}" for first, second in pairwise(texts)]
+    return [pair for pair in pairs if _LONG_CHARACTERS[0] <= len(pair) <= _LONG_CHARACTERS[1]]
+
+
 def measure(voice: ExportedVoice, ear: PhoneEar, taught: Sequence[Lesson], gender: str) -> dict[str, float]:
     """Phone error rates, and how the durations compare."""
     said = voice.say([(lesson.text, DesignedVoice(Design(Gender(gender)))) for lesson in taught])
@@ -67,6 +75,7 @@ def measure(voice: ExportedVoice, ear: PhoneEar, taught: Sequence[Lesson], gende
         shares.append(sounding_seconds(spoken.samples) / sounding_seconds(lesson.samples))
     return {
         "sentences": len(taught),
+        "seconds": sum(len(lesson.samples) for lesson in taught) / SAMPLE_RATE / len(taught),
         "teacher_phone_error": teacher.rate,
         "codec_phone_error": codec.rate,
         "system_phone_error": system.rate,

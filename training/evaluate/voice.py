@@ -42,7 +42,7 @@ class ExportedVoice:
         engine = self._family.engine_model
         forbidden = torch.ones(engine.vocabulary, dtype=torch.bool, device=device)
         forbidden[list(engine.allowed)] = False
-        self._processors = LogitsProcessorList([Forbid(forbidden)])
+        self._forbidden = forbidden
 
     def tokens(self, samples: Samples) -> VoiceTokens:
         return self._tokenizer.tokenize([samples.astype(np.float64)])[0]
@@ -75,6 +75,7 @@ class ExportedVoice:
         stops = sorted(self._family.stop_ids)
         rows = [[stops[0]] * (longest - len(prompt.ids)) + list(prompt.ids) for prompt in prompts]
         masks = [[0] * (longest - len(prompt.ids)) + [1] * len(prompt.ids) for prompt in prompts]
+        leasts = torch.tensor([prompt.limits.usual_least for prompt in prompts], device=self._device)
         # transformers types its mixin as another class's.
         generate: Callable[..., Tensor] = self._model.generate  # type: ignore[misc, assignment]
         generated = generate(
@@ -84,11 +85,10 @@ class ExportedVoice:
             temperature=0.8,
             top_k=50,
             top_p=0.95,
-            min_new_tokens=min(prompt.limits.usual_least for prompt in prompts),
             max_new_tokens=max(prompt.limits.usual_most for prompt in prompts),
             eos_token_id=stops,
             pad_token_id=stops[0],
-            logits_processor=self._processors,
+            logits_processor=LogitsProcessorList([Bounds(self._forbidden, stops, longest, leasts)]),
         )
         for prompt, row in zip(prompts, generated[:, longest:].tolist(), strict=True):
             yield row[: prompt.limits.usual_most]
@@ -107,12 +107,15 @@ class ExportedVoice:
         return Said(self._detokenizer.decode(speaker.global_tokens, codes), speaker, end is not None)
 
 
-class Forbid(LogitsProcessor):
-    """Text is never drawn."""
+class Bounds(LogitsProcessor):
+    """Text is never drawn; no row stops before it has its least ids. prompt: the length of the prompts."""
 
-    def __init__(self, forbidden: Tensor) -> None:
-        self._forbidden = forbidden
+    def __init__(self, forbidden: Tensor, stops: list[int], prompt: int, leasts: Tensor) -> None:
+        self._forbidden, self._stops, self._prompt, self._leasts = forbidden, stops, prompt, leasts
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         masked: torch.FloatTensor = scores.masked_fill(self._forbidden, -torch.inf)  # type: ignore[assignment]
+        early = self._leasts > input_ids.shape[1] - self._prompt
+        for stop in self._stops:
+            masked[early, stop] = -torch.inf
         return masked

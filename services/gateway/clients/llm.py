@@ -12,7 +12,7 @@ from services.gateway.clients.drawn import Drawn
 from services.gateway.clients.events import Finish, LlmEvent
 from services.gateway.clients.speaker import speaker_from_proto, speaker_to_proto
 from services.gateway.speech import Sampling
-from services.gateway.tokens import ClonedTokens, ContinuedTokens, DesignedTokens, SpeakerTokens, VoiceTokens
+from services.gateway.tokens import ClonedTokens, ContinuedTokens, DesignedTokens, Pace, SpeakerTokens, VoiceTokens
 from services.runtime import calls
 from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable
 from voxline.v1 import llm_pb2, llm_pb2_grpc, sampling_pb2, tokens_pb2
@@ -27,13 +27,18 @@ class LlmClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = llm_pb2_grpc.LlmServiceStub(channel)
 
-    async def generate(self, text: str, voice: VoiceTokens, sampling: Sampling) -> AsyncGenerator[LlmEvent, None]:
-        """Close it to free the sequence. Raises the stage's errors, and GenerationFailed when it breaks its order.
+    async def generate(
+        self, text: str, voice: VoiceTokens, sampling: Sampling, pace: Pace | None = None
+    ) -> AsyncGenerator[LlmEvent, None]:
+        """Without a pace codes come as they are drawn. Close it to free the sequence. Raises the stage's errors, and
+        GenerationFailed when it breaks its order.
 
         With a seed, a replica that is lost is replaced: another draws the same codes again, and those that came already
         are left out. GenerationFailed when it draws others.
         """
-        request = _request(text, voice, sampling)
+        request = llm_pb2.GenerateRequest(
+            text=text, clone=_clone(voice), design=_design(voice), sampling=_sampling(sampling), pace=_pace(pace)
+        )
         drawn = Drawn()
         for replacements_left in reversed(range(_REPLACEMENTS + 1)):
             try:
@@ -75,8 +80,10 @@ def _event(response: llm_pb2.GenerateResponse) -> LlmEvent:
     )
 
 
-def _request(text: str, voice: VoiceTokens, sampling: Sampling) -> llm_pb2.GenerateRequest:
-    return llm_pb2.GenerateRequest(text=text, clone=_clone(voice), design=_design(voice), sampling=_sampling(sampling))
+def _pace(pace: Pace | None) -> llm_pb2.Pace | None:
+    if pace is None:
+        return None
+    return llm_pb2.Pace(first_codes=pace.first_codes, codes_per_second=pace.codes_per_second)
 
 
 def _clone(voice: VoiceTokens) -> llm_pb2.ClonedVoice | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.gateway.clients.design import design_from_proto
+from services.gateway.tokens import Pace
 from services.gateway.voices.voice import Voice
 from voxline.v1 import model_pb2
 
@@ -33,6 +34,14 @@ class StageModel:
     default_voice: str
     max_segment_characters: int
     max_reference_seconds: float
+    first_audio_frames: int
+
+    def pace(self, look_ahead_frames: int | None) -> Pace:
+        """Of a detokenizer that looks ahead so far; None is as far as it can."""
+        full = self.receptive_field_frames
+        frames = self.first_audio_frames + (full if look_ahead_frames is None else min(look_ahead_frames, full))
+        codebooks = max(1, self.codebooks)
+        return Pace(frames * codebooks, self.frame_rate * codebooks)
 
 
 def model_from_proto(message: model_pb2.Model) -> StageModel:
@@ -53,6 +62,7 @@ def model_from_proto(message: model_pb2.Model) -> StageModel:
         default_voice=message.default_voice,
         max_segment_characters=message.max_segment_characters,
         max_reference_seconds=message.max_reference_seconds,
+        first_audio_frames=message.first_audio_frames,
     )
 
 

@@ -54,6 +54,7 @@ class GenerateRequest(_message.Message):
     CLONE_FIELD_NUMBER: _builtins.int
     DESIGN_FIELD_NUMBER: _builtins.int
     SAMPLING_FIELD_NUMBER: _builtins.int
+    PACE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Required, not blank. Text that spells a control token is spoken as text."""
     @_builtins.property
@@ -68,6 +69,10 @@ class GenerateRequest(_message.Message):
     def sampling(self) -> _sampling_pb2.Sampling:
         """Absent: the model's defaults."""
 
+    @_builtins.property
+    def pace(self) -> Global___Pace:
+        """How the codes are played. Absent: they come as they are drawn."""
+
     def __init__(
         self,
         *,
@@ -75,16 +80,45 @@ class GenerateRequest(_message.Message):
         clone: Global___ClonedVoice | None = ...,
         design: Global___DesignedVoiceRequest | None = ...,
         sampling: _sampling_pb2.Sampling | None = ...,
+        pace: Global___Pace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clone", b"clone", "design", b"design", "sampling", b"sampling", "voice", b"voice"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clone", b"clone", "design", b"design", "pace", b"pace", "sampling", b"sampling", "voice", b"voice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clone", b"clone", "design", b"design", "sampling", b"sampling", "text", b"text", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clone", b"clone", "design", b"design", "pace", b"pace", "sampling", b"sampling", "text", b"text", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_voice: _TypeAlias = _typing.Literal["clone", "design"]  # noqa: Y015
     _WhichOneofArgType_voice: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_voice) -> _WhichOneofReturnType_voice | None: ...
 
 Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
+
+@_typing.final
+class Pace(_message.Message):
+    """How the codes are played, so that they can come in few responses and none too late: all that the first sound needs in
+    one, then the more in one the further they are ahead of the listener.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_CODES_FIELD_NUMBER: _builtins.int
+    CODES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    first_codes: _builtins.int
+    """How many the first sound needs."""
+    codes_per_second: _builtins.float
+    """How many are played a second from then on."""
+    def __init__(
+        self,
+        *,
+        first_codes: _builtins.int = ...,
+        codes_per_second: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codes_per_second", b"codes_per_second", "first_codes", b"first_codes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pace: _TypeAlias = Pace  # noqa: Y015
 
 @_typing.final
 class ClonedVoice(_message.Message):

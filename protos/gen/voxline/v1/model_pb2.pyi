@@ -145,6 +145,7 @@ class Model(_message.Message):
     DEFAULT_VOICE_FIELD_NUMBER: _builtins.int
     MAX_SEGMENT_CHARACTERS_FIELD_NUMBER: _builtins.int
     MAX_REFERENCE_SECONDS_FIELD_NUMBER: _builtins.int
+    FIRST_AUDIO_FRAMES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name of the checkpoint, e.g. "voxline-small". Equal in all stages of a deployment."""
     family: _builtins.str
@@ -171,6 +172,8 @@ class Model(_message.Message):
     """LLM: longest text, in characters, that it speaks well in one Generate. Callers cut longer text into segments."""
     max_reference_seconds: _builtins.float
     """Tokenizer: longest reference audio that it accepts."""
+    first_audio_frames: _builtins.int
+    """Detokenizer: frames that it needs, beside the look-ahead, before there is any audio."""
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:
         """LLM: what it can do with a voice."""
@@ -197,10 +200,11 @@ class Model(_message.Message):
         default_voice: _builtins.str = ...,
         max_segment_characters: _builtins.int = ...,
         max_reference_seconds: _builtins.float = ...,
+        first_audio_frames: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in_voices", b"built_in_voices", "capabilities", b"capabilities", "codebook_size", b"codebook_size", "codebooks", b"codebooks", "default_voice", b"default_voice", "engine", b"engine", "family", b"family", "frame_rate_hertz", b"frame_rate_hertz", "global_codebook_size", b"global_codebook_size", "global_token_count", b"global_token_count", "id", b"id", "max_reference_seconds", b"max_reference_seconds", "max_segment_characters", b"max_segment_characters", "receptive_field_frames", b"receptive_field_frames", "sample_rate_hertz", b"sample_rate_hertz"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in_voices", b"built_in_voices", "capabilities", b"capabilities", "codebook_size", b"codebook_size", "codebooks", b"codebooks", "default_voice", b"default_voice", "engine", b"engine", "family", b"family", "first_audio_frames", b"first_audio_frames", "frame_rate_hertz", b"frame_rate_hertz", "global_codebook_size", b"global_codebook_size", "global_token_count", b"global_token_count", "id", b"id", "max_reference_seconds", b"max_reference_seconds", "max_segment_characters", b"max_segment_characters", "receptive_field_frames", b"receptive_field_frames", "sample_rate_hertz", b"sample_rate_hertz"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
