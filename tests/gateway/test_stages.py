@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from services.gateway.stages import Stages, Targets
+from services.gateway.tokens import Pace
 from services.runtime.errors import StageUnavailable
 
 from .conftest import PATIENCE, StageDoubles, model
@@ -99,6 +100,16 @@ async def test_stage_that_says_nothing_about_a_fact_agrees(doubles):
     stages = Stages(doubles.targets, None)
     stages.start()
     await until(stages, ready=True)
+    await stages.stop()
+
+
+@pytest.mark.parametrize(("look_ahead", "frames"), [(None, 13 + 4), (2, 13 + 2), (9, 13 + 4)])
+async def test_pace_is_that_of_the_first_sound_and_of_real_time(doubles, look_ahead, frames):
+    doubles.detokenizer.model = model(first_audio_frames=13, receptive_field_frames=4)
+    stages = Stages(doubles.targets, look_ahead)
+    stages.start()
+    await until(stages, ready=True)
+    assert stages.pace() == Pace(first_codes=frames, codes_per_second=50.0)
     await stages.stop()
 
 

@@ -154,6 +154,12 @@ async def test_sampling_that_does_not_fit_the_wire_names_its_field(synthesis):
     assert raised.value.field == "sampling.top_k"
 
 
+async def test_llm_is_told_how_its_codes_are_played(synthesis, doubles, stages):
+    await heard(synthesis.speak(request("Hi."), Usage()))
+    (asked,) = doubles.llm.spoken
+    assert (asked.pace.first_codes, asked.pace.codes_per_second) == (stages.pace().first_codes, 50.0)
+
+
 async def test_empty_generation_is_tried_once_more_unheard_and_counted(synthesis, doubles, registry):
     answers = iter(([], [65, 66]))
     doubles.llm.draws = lambda r: next(answers) if r.text == "Hi." else [1]
