@@ -44,7 +44,7 @@ class FirstStage:
             losses["mel"]
             + losses["fine"]
             + 0.3 * losses["phones"]
-            + 0.5 * losses["planes"]
+            + losses["planes"]
             + 0.5 * commitment
             + 2 * losses["spread"]
         )

@@ -18,7 +18,7 @@ from training.loop import LOG, read_log
 TEMPLATE = Path(__file__).parent / "card.md"
 _STEPS = {
     "codec": ("tokens: wav2vec2, encoder, codebook, speaker encoder, prenet", ("mel", "phones")),
-    "wave": ("waves: prenet and wave generator, against judges at the end", ("mel", "linear")),
+    "wave": ("waves: prenet and wave generator", ("mel", "linear")),
     "alignment": ("language model, on phones in place of codes", ("semantic", "following")),
     "llm": ("language model, on codes", ("semantic", "right", "present")),
     "phones": ("the ear", ("said",)),

@@ -23,8 +23,8 @@ from training.wave.stage import SecondStage
 NAME = "wave"
 _FRAMES = 88
 _ROWS_ON_GPU, _ROWS_ON_CPU, _ROWS_TINY = 64, 6, 4
-# Judges cost more than they bring where the time is short.
-_JUDGED_FROM_ON_GPU, _JUDGED_FROM_ON_CPU = 0.45, 0.75
+# Judges cost more than they bring where the time is short: none on a CPU.
+_JUDGED_FROM_ON_GPU, _JUDGED_FROM_ON_CPU, _JUDGED_FROM_TINY = 0.45, 1.0, 0.75
 _CHANNELS_ON_GPU, _CHANNELS_ON_CPU = 32, 12
 
 
@@ -41,8 +41,8 @@ def main(options: Options) -> bool:
     crops = iter(
         Crops(corpus, tokens, _FRAMES, _rows(options, compute), decoder.contents, designed, (options.seed, *loop.seed))
     )
-    judged_from = _JUDGED_FROM_ON_GPU if compute.on_gpu else _JUDGED_FROM_ON_CPU
-    stage = SecondStage(decoder, judges, ahead(crops, 4) if compute.on_gpu else crops, compute, judged_from)
+    source = ahead(crops, 4) if compute.on_gpu else crops
+    stage = SecondStage(decoder, judges, source, compute, _judged_from(options, compute))
     kept: dict[str, Kept] = {
         "decoder": decoder,
         "judges": judges,
@@ -60,6 +60,13 @@ def _rows(options: Options, compute: Compute) -> int:
     if options.size == "tiny":
         return _ROWS_TINY
     return _ROWS_ON_GPU if compute.on_gpu else _ROWS_ON_CPU
+
+
+def _judged_from(options: Options, compute: Compute) -> float:
+    """Progress of the step."""
+    if options.size == "tiny":
+        return _JUDGED_FROM_TINY
+    return _JUDGED_FROM_ON_GPU if compute.on_gpu else _JUDGED_FROM_ON_CPU
 
 
 if __name__ == "__main__":
