@@ -70,7 +70,7 @@ class Synthesis:
     ) -> AsyncGenerator[Audio, None]:
         room = asyncio.Semaphore(_SEGMENTS_IN_HAND)
         played = 0
-        async with aclosing(ahead(self._tokens(source, sampling, usage, room), 0)) as events:
+        async with aclosing(ahead(self._tokens(source, sampling, usage, room))) as events:
             async for speaker in events:
                 assert isinstance(speaker, SpeakerTokens)
                 if played and self._pause_seconds:

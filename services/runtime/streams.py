@@ -8,42 +8,24 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 
-async def ahead(source: AsyncGenerator[T, None], items: int) -> AsyncGenerator[T, None]:
-    """Runs `source` in its own task, at most `items` items ahead of the reader; its error arrives in order."""
-    queue: asyncio.Queue[T | None] = asyncio.Queue(maxsize=items)
+async def ahead(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Runs `source` in its own task, as far ahead of the reader as it goes by itself; its error arrives in order."""
+    queue: asyncio.Queue[T | None] = asyncio.Queue()
 
     async def fill() -> None:
         async with aclosing(source):
             async for item in source:
-                await queue.put(item)
+                queue.put_nowait(item)
 
     task = asyncio.create_task(fill())
+    task.add_done_callback(lambda _: queue.put_nowait(None))
     try:
-        while True:
-            item = await _next_or_end(queue, task)
-            if item is None:
-                return
+        while (item := await queue.get()) is not None:
             yield item
+        task.result()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _next_or_end(queue: "asyncio.Queue[T | None]", task: "asyncio.Task[None]") -> T | None:
-    """The next item, or None once the task has ended well and the queue is empty; then raises the task's error."""
-    if not queue.empty():
-        return queue.get_nowait()
-    getter = asyncio.ensure_future(queue.get())
-    try:
-        await asyncio.wait({getter, task}, return_when=asyncio.FIRST_COMPLETED)
-        if getter.done():
-            return getter.result()
-    finally:
-        getter.cancel()
-    if not queue.empty():
-        return queue.get_nowait()
-    task.result()
-    return None
 
 
 async def peek(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:

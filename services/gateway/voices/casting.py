@@ -24,15 +24,20 @@ class Casting:
         self._stages = stages
         self._store = store
         self._one_at_a_time = asyncio.Lock()
+        # A speaker that is kept stays the same, so the store is asked once; there are as many as there are designs.
+        self._known: dict[tuple[str, DesignedVoice], DesignedTokens] = {}
 
     async def cast(self, design: DesignedVoice) -> DesignedTokens:
         """Raises what the LLM raises."""
         model_id = self._stages.model().id
+        if known := self._known.get((model_id, design)):
+            return known
         speaker = await self._store.designed_speaker(model_id, design)
         if speaker is None:
             async with self._one_at_a_time:
                 speaker = await self._store.designed_speaker(model_id, design) or await self._first(model_id, design)
-        return DesignedTokens(design, speaker)
+        self._known[model_id, design] = DesignedTokens(design, speaker)
+        return self._known[model_id, design]
 
     async def _first(self, model_id: str, design: DesignedVoice) -> SpeakerTokens:
         """Another gateway on the same store may be faster: then its speaker is kept, here too."""
