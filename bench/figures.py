@@ -20,7 +20,8 @@ class Figures:
     """Of one run, or medians of several, whose counts are then their sums.
 
     `continuity`: share of the replies with less underrun than anybody minds; `audio_rate`: audio-seconds a second;
-    `reply_rate`: replies a second; `cpu`: CPU-seconds per audio-second by stage; `rss_bytes` by stage, afterwards.
+    `reply_rate`: replies a second; `cpu`: CPU-seconds per audio-second by stage; `beside`: of them those that its
+    busiest thread did not use; `rss_bytes` by stage, afterwards.
     """
 
     replies: int
@@ -35,6 +36,7 @@ class Figures:
     audio_rate: float
     reply_rate: float
     cpu: Mapping[str, float]
+    beside: Mapping[str, float]
     rss_bytes: Mapping[str, float]
 
     @property
@@ -49,6 +51,7 @@ def figures(run: Run, before: Usage, after: Usage) -> Figures:
     if not heard:
         raise RuntimeError(f"no request was served: {dict(failed) or 'all were turned away'}")
     audio = sum(reply.audio for reply in heard)
+    used_by_stage = {stage: after.cpu[stage] - before.cpu[stage] for stage in before.cpu}
     ttfa, underrun = [reply.ttfa for reply in heard], [reply.underrun for reply in heard]
     return Figures(
         replies=len(heard),
@@ -62,7 +65,8 @@ def figures(run: Run, before: Usage, after: Usage) -> Figures:
         continuity=sum(seconds <= CONTINUOUS_SECONDS for seconds in underrun) / len(heard),
         audio_rate=audio / run.seconds,
         reply_rate=len(heard) / run.seconds,
-        cpu={stage: (after.cpu[stage] - before.cpu[stage]) / audio for stage in before.cpu},
+        cpu={stage: used / audio for stage, used in used_by_stage.items()},
+        beside={stage: (used - after.busiest_thread(before, stage)) / audio for stage, used in used_by_stage.items()},
         rss_bytes=after.rss_bytes,
     )
 
@@ -83,6 +87,7 @@ def medians(runs: Sequence[Figures]) -> Figures:
         turned_away=sum(run.turned_away for run in runs),
         failed=totals,
         cpu=_median_by_stage(runs, lambda run: run.cpu),
+        beside=_median_by_stage(runs, lambda run: run.beside),
         rss_bytes=_median_by_stage(runs, lambda run: run.rss_bytes),
     )
 

@@ -8,10 +8,16 @@ import psutil
 
 @dataclass(frozen=True)
 class Usage:
-    """By stage, each with its children. CPU in seconds since the start, memory now."""
+    """By stage, each with its children. CPU in seconds since the start, memory now; `threads`: CPU of each, by id."""
 
     cpu: Mapping[str, float]
     rss_bytes: Mapping[str, int]
+    threads: Mapping[str, Mapping[int, float]]
+
+    def busiest_thread(self, before: "Usage", stage: str) -> float:
+        """Seconds since `before` of the thread that used most: the one that computes, where one does."""
+        then = before.threads[stage]
+        return max(now - then.get(thread, 0.0) for thread, now in self.threads[stage].items())
 
 
 def usage(pids: Mapping[str, int]) -> Usage:
@@ -19,6 +25,7 @@ def usage(pids: Mapping[str, int]) -> Usage:
     return Usage(
         cpu={stage: sum(map(_cpu, family)) for stage, family in families.items()},
         rss_bytes={stage: sum(each.memory_info().rss for each in family) for stage, family in families.items()},
+        threads={stage: _threads(family) for stage, family in families.items()},
     )
 
 
@@ -30,3 +37,7 @@ def _family(pid: int) -> list[psutil.Process]:
 def _cpu(process: psutil.Process) -> float:
     used = process.cpu_times()
     return used.user + used.system
+
+
+def _threads(family: list[psutil.Process]) -> dict[int, float]:
+    return {thread.id: thread.user_time + thread.system_time for process in family for thread in process.threads()}

@@ -8,11 +8,13 @@ from bench.load import Run
 from bench.usage import Usage
 
 HEARD: list[Outcome] = [Heard(ttfa=0.1, audio=2.0, underrun=0.0), Heard(ttfa=0.3, audio=3.0, underrun=0.2)]
+BEFORE = Usage({"llm": 1.0}, {"llm": 5}, {"llm": {1: 0.9, 2: 0.1}})
+AFTER = Usage({"llm": 3.0}, {"llm": 7}, {"llm": {1: 1.2, 2: 0.3, 3: 1.5}})
 OTHERS: list[Outcome] = [TurnedAway(1.0), Failed("500"), Failed("500")]
 
 
 def of(*outcomes: Outcome) -> Figures:
-    return figures(Run(outcomes, 2.0), Usage({"llm": 1.0}, {"llm": 5}), Usage({"llm": 3.0}, {"llm": 7}))
+    return figures(Run(outcomes, 2.0), BEFORE, AFTER)
 
 
 def test_figures_are_those_of_the_replies() -> None:
@@ -22,6 +24,7 @@ def test_figures_are_those_of_the_replies() -> None:
     assert (found.underrun_worst, found.continuity) == (0.2, 0.5)
     assert (found.audio_rate, found.reply_rate) == (2.5, 1.0)
     assert found.cpu["llm"] == pytest.approx(0.4)
+    assert found.beside["llm"] == pytest.approx(0.1)
     assert found.rss_bytes == {"llm": 7}
 
 

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict
 
 import grpc
 
@@ -107,7 +106,7 @@ def _design(voice: VoiceTokens) -> llm_pb2.DesignedVoiceRequest | None:
 def _sampling(sampling: Sampling) -> sampling_pb2.Sampling:
     """Raises InvalidRequest for a value that does not even fit the wire; the stage checks the ranges."""
     message = sampling_pb2.Sampling()
-    for name, value in asdict(sampling).items():
+    for name, value in vars(sampling).items():
         try:
             if value is not None:
                 setattr(message, name, value)
