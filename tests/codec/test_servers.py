@@ -93,7 +93,7 @@ async def detokenizer() -> AsyncIterator[Running]:
 
 
 def codes(count: int) -> list[int]:
-    return np.random.default_rng(count).integers(0, 1024, count).tolist()
+    return np.random.default_rng(count).integers(0, 5120, count).tolist()
 
 
 async def test_each_stage_says_what_it_serves(tokenizer: Running, detokenizer: Running) -> None:
@@ -105,7 +105,7 @@ async def test_each_stage_says_what_it_serves(tokenizer: Running, detokenizer: R
             16000,
             50.0,
         )
-        assert (model.codebook_size, model.global_token_count, model.global_codebook_size) == (1024, 8, 256)
+        assert (model.codebook_size, model.global_token_count, model.global_codebook_size) == (5120, 8, 256)
     assert other.receptive_field_frames == SparkDetokenizer.load(VOICE).receptive_field
     assert one.max_reference_seconds == 60
 
@@ -149,7 +149,7 @@ async def test_no_codes_give_no_audio(detokenizer: Running) -> None:
 
 @pytest.mark.parametrize(
     ("speaker", "values", "field"),
-    [([1, 2], [0], "global_tokens"), ([256] * 8, [0], "global_tokens"), (SPEAKER, [1024], "codes")],
+    [([1, 2], [0], "global_tokens"), ([256] * 8, [0], "global_tokens"), (SPEAKER, [5120], "codes")],
 )
 async def test_bad_tokens_name_their_field(
     detokenizer: Running, speaker: list[int], values: list[int], field: str

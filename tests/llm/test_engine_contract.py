@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RUNNABLE = [name for name in ENGINES if find_spec(name) is not None]
 # Text lies below; the last ids are kept out of what may be drawn, like the ids without a token of other checkpoints.
-FIRST_ADDED, END, LAST, VOCABULARY = 256, 258, 1562, 1643
+FIRST_ADDED, END, LAST, VOCABULARY = 256, 258, 5634, 5712
 LENGTHS = (1, 5, 9, 17, 33, 40, 64, 200)
 PROMPTS = [tuple(range(50 * place, 50 * place + length)) for place, length in enumerate(LENGTHS)]
 # Everything may be drawn, and is about as likely.
@@ -123,7 +123,7 @@ async def test_a_stop_id_ends_the_generation_and_is_its_last(engine: Engine) -> 
 
 
 async def test_no_stop_id_before_min_tokens(engine: Engine) -> None:
-    stop = frozenset(range(FIRST_ADDED, 1560))
+    stop = frozenset(range(FIRST_ADDED, LAST - 2))
     result = await drawn(engine, PROMPTS[5], Sampling(max_tokens=20, min_tokens=12, seed=3), stop)
     assert not stop.intersection(result[:12])
     assert 12 < len(result) <= 20

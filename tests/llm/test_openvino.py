@@ -112,7 +112,9 @@ def test_fewer_bits_keep_the_shape_of_the_logits(
     logits = computed(small_family.engine_model, precision, small_ids)[:, allowed]
     pairs = zip(logits, small_expected[:, allowed], strict=True)
     mean = np.mean([np.corrcoef(found, wanted)[0, 1] for found, wanted in pairs])
-    assert likeness <= mean < 1 - 1e-7
+    assert likeness <= mean
+    # The checkpoint is in bf16 itself.
+    assert (mean < 1 - 1e-7) == (precision != "bf16")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def model(allowed: tuple[int, ...] = (5, 6, 7), context: int = 4096) -> EngineMo
 
 def kv_cache_tokens(context: int, max_batch: int, precision: str = "bf16") -> float:
     size = {"bf16": 2, "f32": 4}[precision]
-    token = 2 * 5 * 2 * 64 * size  # keys and values, layers, heads, head size
+    token = 2 * 6 * 1 * 64 * size  # keys and values, layers, heads, head size
     settings = engine_settings(model(context=context), CONFIG, options(precision, max_batch=max_batch))
     return settings["kv_cache_memory_bytes"] / token
 
