@@ -1,5 +1,6 @@
 """Every step of the voice, tiny and short: what it makes is served and speaks."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from training.corpus.corpus import Corpus
 from training.evaluate.__main__ import main as evaluate
 from training.evaluate.voice import ExportedVoice
 from training.export.__main__ import main as export
+from training.export.card import SPEECH
 from training.llm.__main__ import main as train_llm
 from training.loop import read_log
 from training.options import Options
@@ -140,8 +142,12 @@ def test_the_checkpoint_has_the_names_of_the_published_one(voice: Path) -> None:
 def test_the_evaluation_measures_everything(made: Options) -> None:
     figures = evaluate(replace(made, count=2))
     assert figures.keys() == {"ear", "female", "male", "cloned", "continued", "global_tokens"}
+    heard = {"picked_right": 0.9, "phone_error_rate": 0.1234, "word_error_rate": 0.5, "duration_ratio": 1.0}
+    row = {"voice": "female", "source": "codec reconstruction", "sentences": 120, **heard}
+    (made.out / SPEECH).write_text(json.dumps({"figures": [row]}))
     export(made)
     card = (made.out / "voice" / "README.md").read_text()
+    assert "| female | codec reconstruction | 120 | 0.900 | 0.123 | 0.500 | 1.000 |" in card
     assert "Not measured" not in card
     assert "$" not in card
 

@@ -15,6 +15,7 @@ from training.corpus.speakers import LEVELS, Cast
 from training.corpus.utterance import SAMPLE_RATE
 from training.loop import LOG, read_log
 
+SPEECH = "speech.json"
 TEMPLATE = Path(__file__).parent / "card.md"
 _STEPS = {
     "codec": ("tokens: wav2vec2, encoder, codebook, speaker encoder, prenet", ("mel", "phones")),
@@ -43,7 +44,21 @@ def card(voice: Path, out: Path, data: Path, characters: int) -> str:
         reference=f"{config.audio.ref_segment_duration:g}",
         ear=_ear(figures),
         figures="\n".join(_figures(figures)) or "Not measured yet.",
+        understood="\n".join(_understood(out / SPEECH)),
     )
+
+
+def _understood(file: Path) -> Iterator[str]:
+    """What `python -m bench.speech --json` wrote."""
+    if not file.exists():
+        yield "Not measured yet."
+        return
+    yield "| voice | source | sentences | picked right | phone errors | WER | duration ratio |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in json.loads(file.read_text("utf-8"))["figures"]:
+        numbers = ("picked_right", "phone_error_rate", "word_error_rate", "duration_ratio")
+        cells = [row["voice"], row["source"], str(row["sentences"]), *(f"{row[name]:.3f}" for name in numbers)]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _samples(folder: Path) -> int:
