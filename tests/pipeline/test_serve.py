@@ -106,5 +106,5 @@ def test_said_file_lasts_as_long_as_its_wav(stack: RunningStack, tmp_path: Path,
         options = ["-o", f"said.{suffix}", "--seed", "7", "--url", stack.url]
         subprocess.run([*VOXLINE, "say", "One two three.", *options], check=True, cwd=tmp_path, timeout=60)
     expected = seconds((tmp_path / "said.wav").read_bytes())
-    # A frame of the encoder at each end.
-    assert seconds((tmp_path / f"said.{encoding}").read_bytes()) == pytest.approx(expected, abs=0.06)
+    # The encoder's delay, and what fills its last frame: up to 2257 samples at 24 kHz.
+    assert seconds((tmp_path / f"said.{encoding}").read_bytes()) == pytest.approx(expected, abs=0.1)
