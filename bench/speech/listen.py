@@ -56,8 +56,8 @@ def samples(texts: Sequence[str]) -> list[Sample]:
         Sample("Man", texts[1], "male", male),
         Sample("Woman, short", texts[60], "female", female),
         Sample("Man, long", texts[106], "male", male),
-        Sample("Woman, very high", texts[2], "female:very-high", f"{female[:-1]}4"),
-        Sample("Man, very low", texts[3], "male:very-low", f"{male[:-1]}0"),
+        Sample("Woman, very high", texts[2], "female-very-high-moderate", f"{female[:-1]}4"),
+        Sample("Man, very low", texts[3], "male-very-low-moderate", f"{male[:-1]}0"),
         Sample("Cloned", texts[4], "cloned", f"{male[:-1]}4"),
     ]
 
@@ -83,7 +83,7 @@ class Page:
             file = self.folder / f"{sample.name}-{source}.mp3"
             soundfile.write(file, heard, SAMPLE_RATE, format="MP3")
             links.append(f"[{source}]({self.folder.name}/{file.name})")
-        picture = self.folder / f"{sample.name}.png"
+        picture = self.folder / f"{sample.name}.jpg"
         draw(said, picture)
         yield f"## {sample.title}\n\n“{sample.text}”: {', '.join(links)}\n"
         yield f"![Spectrograms]({self.folder.name}/{picture.name})\n"
