@@ -31,7 +31,7 @@ class GatewaySettings(ServerSettings):
         1.0, ge=0, description="How long a newcomer waits for the others to be in time before it is turned away."
     )
     look_ahead_frames: int = Field(
-        16, ge=-1, description="Frames to the right that each sample waits for; -1 waits for all that matter: exact."
+        24, ge=-1, description="Frames to the right that each sample waits for; -1 waits for all that matter: exact."
     )
     pause_seconds: float = Field(0.1, ge=0, le=5, description="Silence between segments of a long text.")
     api_key: str = Field("", description="Key that REST callers must send as bearer; empty lets everybody in.")
