@@ -35,7 +35,9 @@ def main(
     shape: Annotated[
         str, typer.Option(help=f"Random weights of these widths instead of a model: {', '.join(SHAPES)}.")
     ] = "",
-    cache: Annotated[Path, typer.Option(help="Where random checkpoints are kept: 2 GB each.")] = Path("var/bench"),
+    cache: Annotated[
+        Path, typer.Option(resolve_path=True, help="Where random checkpoints are kept: 2 GB each.")
+    ] = Path("var/bench"),
     floor: Annotated[bool, typer.Option(help="Also measure what the machine could do at best.")] = True,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")] = None,
     picture: Annotated[Path | None, typer.Option("--plot", help="Also draw them here; the ending says how.")] = None,

@@ -55,4 +55,4 @@ def _wait_until_ready(url: str, processes: Processes, directory: Path, seconds: 
                     return
             time.sleep(_POLL_SECONDS)
     logs = "\n".join(f"== {name}\n{(directory / f'{name}.log').read_text()[-2000:]}" for name in processes)
-    raise RuntimeError(f"not ready after {seconds:.0f} s:\n{logs}")
+    raise RuntimeError(f"not ready in {seconds:.0f} s, or one ended:\n{logs}")
