@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import uvicorn
@@ -21,7 +22,7 @@ class Voice:
     """Speaks a second, but is busy for each third request and broken for seed 7; `most`: requests at once so far."""
 
     def __init__(self) -> None:
-        self.bodies: list[dict[str, object]] = []
+        self.bodies: list[dict[str, Any]] = []
         self.now = self.most = 0
 
     async def speak(self, body: dict[str, object]) -> Response:
@@ -62,7 +63,7 @@ async def system(voice: Voice) -> AsyncIterator[System]:
 
 async def test_closed_loop_asks_so_many_times_by_so_many_listeners(system: System, voice: Voice) -> None:
     run = await closed_loop(system, streams=3, replies=9, asks=asks())
-    assert sorted(body["seed"] for body in voice.bodies) == list(range(9))  # type: ignore[type-var]
+    assert sorted(body["seed"] for body in voice.bodies) == list(range(9))
     assert voice.most <= 3
     assert sum(isinstance(outcome, Heard) for outcome in run.outcomes) == 5
     assert sum(isinstance(outcome, TurnedAway) for outcome in run.outcomes) == 3

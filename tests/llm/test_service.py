@@ -65,12 +65,14 @@ class Stages:
         self._family = family
         self._settings = settings
         self.started: list[LlmStage] = []
+        self.engines: list[Watched] = []
 
     async def start(self, *chunks: tuple[int, ...], delay: float = 0.0, dies: bool = False) -> LlmStage:
         engine = Watched(self._family.engine_model, Script(chunks, delay, dies))
         stage = compose(self._family, engine, "scripted", self._settings)
         await stage.server.start()
         self.started.append(stage)
+        self.engines.append(engine)
         return stage
 
 
@@ -114,7 +116,7 @@ async def test_pinned_design_gives_back_its_speaker(stages: Stages) -> None:
     pinned = llm_pb2.DesignedVoiceRequest(design=DESIGN.design, speaker=speaker)
     responses = await generate(stage, llm_pb2.GenerateRequest(text="Hi", design=pinned))
     assert responses[0].speaker == speaker
-    assert stage.engine.prompts[0][-10:] == BLOCK[:-1]  # type: ignore[attr-defined]
+    assert stages.engines[0].prompts[0][-10:] == BLOCK[:-1]
 
 
 async def test_clone_with_reference_continues_its_codes(stages: Stages) -> None:
@@ -123,7 +125,7 @@ async def test_clone_with_reference_continues_its_codes(stages: Stages) -> None:
     clone = llm_pb2.ClonedVoice(speaker=CLONE.speaker, reference=reference)
     responses = await generate(stage, llm_pb2.GenerateRequest(text="Hi", clone=clone))
     assert responses[0].speaker == CLONE.speaker
-    assert stage.engine.prompts[0][-3:] == (START_SEMANTIC, SEMANTIC + 5, SEMANTIC + 6)  # type: ignore[attr-defined]
+    assert stages.engines[0].prompts[0][-3:] == (START_SEMANTIC, SEMANTIC + 5, SEMANTIC + 6)
 
 
 async def test_max_tokens_ends_with_length(stages: Stages) -> None:
@@ -184,7 +186,7 @@ async def test_wrong_field_is_named(stages: Stages, request_: llm_pb2.GenerateRe
     with pytest.raises(InvalidRequest) as caught:
         await generate(stage, request_)
     assert caught.value.field == field
-    assert not stage.engine.prompts  # type: ignore[attr-defined]
+    assert not stages.engines[0].prompts
 
 
 async def test_broken_speaker_block_fails_with_both_numbers(stages: Stages) -> None:
@@ -195,7 +197,7 @@ async def test_broken_speaker_block_fails_with_both_numbers(stages: Stages) -> N
 
 async def test_full_queue_turns_away(stages: Stages, settings: LlmSettings) -> None:
     stage = await stages.start(SPEECH, (END,))
-    stage.engine.waiting = settings.max_waiting  # type: ignore[misc]
+    stages.engines[0].waiting = settings.max_waiting
     with pytest.raises(Overloaded) as caught:
         await generate(stage, llm_pb2.GenerateRequest(text="Hi", clone=CLONE))
     assert caught.value.retry_after

@@ -14,8 +14,9 @@ TEXTS = (
     "Yes.",
     "The river runs past the old mill.",
     "How late is it, and who rings so early?",
-    # Over the limit of a segment, which is 45 characters for the bundled voice.
-    "The first part of it comes before the noon. The second part of it has to wait a little longer.",
+    # Over the limit of a segment, which is 100 characters for the bundled voice.
+    "The first part of it comes before the noon. The second part of it has to wait a little longer. "
+    "The third part comes when nobody waits for it.",
 )
 
 
