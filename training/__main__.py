@@ -21,8 +21,8 @@ class Step:
 TEXT, CORPUS = Step("text", counted=True), Step("corpus", counted=True)
 # Two steps at a time fill a GPU, or two cores, better than one.
 GROUPS = (
-    *((TEXT,), (CORPUS,), (Step("codec", 0.33), Step("alignment", 0.33)), (Step("tokens"),)),
-    *((Step("wave", 0.5), Step("llm", 0.5)), (Step("phones", 0.07),), (Step("export"),)),
+    *((TEXT,), (CORPUS,), (Step("contents"),), (Step("codec", 0.15), Step("phones", 0.1)), (Step("tokens"),)),
+    *((Step("hearing", 0.25), Step("llm", 0.25)), (Step("wave", 0.6),), (Step("export"),)),
     # The card holds the figures.
     *((Step("evaluate"),), (Step("export"),)),
 )

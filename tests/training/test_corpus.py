@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from training.codec.pairs import phones_at, same_moment
 from training.corpus.corpus import Corpus
 from training.corpus.espeak import Espeak, install
 from training.corpus.phones import INDEX, SILENCE, UnknownPhone, phone_index
@@ -130,16 +129,6 @@ def test_stress_and_allophones_are_no_phones_of_their_own() -> None:
     assert phone_index(";") is None
     with pytest.raises(UnknownPhone):
         phone_index("y:")
-
-
-def test_a_moment_of_the_text_is_found_in_another_utterance(corpus: Corpus) -> None:
-    first, second = (corpus.utterances[index] for index in corpus.by_group[0])
-    starts = first.phones[:, 1].astype(np.int64)
-    assert np.allclose(same_moment(starts, first, second), second.phones[:, 1])
-    middles = (starts[:-1] + starts[1:]) // 2
-    assert np.array_equal(
-        phones_at(middles, first), phones_at(np.rint(same_moment(middles, first, second)).astype(int), second)
-    )
 
 
 def test_a_folder_without_speech_says_so(tmp_path: Path) -> None:

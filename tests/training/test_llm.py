@@ -29,9 +29,8 @@ from training.llm.sizes import SIZES
 from training.llm.spoken import Spoken
 from training.llm.vocabulary import END, Vocabulary, encode, write
 from training.tokens.store import Tokens
-from training.tokens.store import write as write_tokens
 
-GLOBALS = 4
+CODES, GLOBALS = 700, 4
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +46,11 @@ def folder(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def tokens(corpus: Corpus, tmp_path: Path) -> Tokens:
-    """The code of a frame is its number."""
-    codes = [np.arange((each.samples - 400) // HOP + 1).astype(np.uint16) for each in corpus.utterances]
-    write_tokens(tmp_path, 0, codes, np.full((len(codes), GLOBALS), 7, np.uint16))
-    return Tokens.read(tmp_path, corpus)
+def tokens(corpus: Corpus) -> Tokens:
+    """The content of a frame is its number, as far as there are contents."""
+    frames = [(each.samples - 400) // HOP + 1 for each in corpus.utterances]
+    contents = [(np.arange(count) % (CODES // PLANES)).astype(np.uint16) for count in frames]
+    return Tokens(contents, np.full((len(contents), GLOBALS), 7, np.uint16))
 
 
 @pytest.fixture
@@ -136,7 +135,7 @@ def test_what_is_learnt_is_read_as_a_speaker_and_codes(vocabulary: Vocabulary, d
 def test_frames_know_where_in_the_text_they_are(corpus: Corpus, tokens: Tokens) -> None:
     index = next(index for index, each in enumerate(corpus.utterances) if each.text.startswith("the captain"))
     utterance = corpus.utterances[index]
-    spoken = Spoken.of(utterance, tokens.codes[index].astype(np.int64), corpus.pitches[index])
+    spoken = Spoken.of(utterance, tokens.contents[index].astype(np.int64), corpus.pitches[index])
     assert len(spoken.contents) == len(spoken.f0) == len(spoken.phones) == len(spoken.characters)
     assert (np.diff(spoken.characters) >= 0).all()
     assert spoken.characters[-1] == len(utterance.text) - 1
@@ -174,7 +173,7 @@ def test_codes_of_a_plane_share_a_part_of_their_embeddings(vocabulary: Vocabular
 
 
 def test_what_follows_a_phone_is_the_next_one(corpus: Corpus, tokens: Tokens) -> None:
-    spoken = Spoken.of(corpus.utterances[0], tokens.codes[0].astype(np.int64), corpus.pitches[0])
+    spoken = Spoken.of(corpus.utterances[0], tokens.contents[0].astype(np.int64), corpus.pitches[0])
     changes = np.flatnonzero(np.diff(spoken.phones))
     right = [spoken.following[place] == spoken.phones[place + 1] for place in changes]
     # A phone may be shorter than a frame.

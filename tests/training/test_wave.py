@@ -11,10 +11,12 @@ from torch.nn import functional as F
 from services.codec.families.spark.decoder import SparkDetokenizer
 from training.codec.modules import Codec
 from training.codec.sizes import SIZES
+from training.contents import store as contents
 from training.corpus.corpus import Corpus
-from training.export import bicodec, hearing
+from training.export import audio, bicodec
 from training.frames import FIRST_FRAME, HOP
-from training.tokens.store import Tokens, write
+from training.tokens import store
+from training.tokens.store import Tokens
 from training.wave.crops import MARGIN, Crop, Crops
 from training.wave.discriminator import Discriminator, judge_loss, maker_losses
 from training.wave.fundamental import Fundamental
@@ -30,7 +32,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder, codec = tmp_path_factory.mktemp("voice"), Codec(TINY)
     bicodec.write_config(folder, TINY)
-    hearing.write(folder, codec.wav2vec2, TINY)
+    audio.write(folder, TINY)
     bicodec.write_weights(folder, codec.published())
     return folder
 
@@ -40,8 +42,9 @@ def tokens(corpus: Corpus, tmp_path: Path) -> Tokens:
     """The content of a frame is its number."""
     codes = [np.arange((each.samples - 400) // HOP + 1).astype(np.uint16) for each in corpus.utterances]
     globals_ = np.arange(len(codes))[:, None].repeat(TINY.speaker_tokens, 1).astype(np.uint16)
-    write(tmp_path, 0, codes, globals_)
-    return Tokens.read(tmp_path, corpus)
+    contents.write(tmp_path, 0, codes)
+    store.write(tmp_path, 0, globals_)
+    return Tokens.read(tmp_path, tmp_path, corpus)
 
 
 def test_the_decoder_is_served_as_it_was_trained(voice: Path) -> None:
@@ -90,9 +93,12 @@ def test_too_short_a_corpus_is_an_error(corpus: Corpus, tokens: Tokens) -> None:
 
 
 def test_tokens_of_another_corpus_are_an_error(corpus: Corpus, tmp_path: Path) -> None:
-    write(tmp_path, 0, [np.zeros(3, np.uint16)], np.zeros((1, 4), np.uint16))
+    store.write(tmp_path, 0, np.zeros((1, 4), np.uint16))
     with pytest.raises(ValueError, match="1 utterances"):
-        Tokens.read(tmp_path, corpus)
+        Tokens.read(tmp_path, tmp_path, corpus)
+    contents.write(tmp_path, 0, [np.zeros(3, np.uint16)])
+    with pytest.raises(ValueError, match="1 utterances"):
+        contents.read(tmp_path, corpus)
 
 
 def test_the_spectral_loss_is_least_for_the_same_sound() -> None:

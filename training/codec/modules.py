@@ -1,4 +1,4 @@
-"""The codec as it is trained: the served modules under the published names, with gradients."""
+"""The frame-rate half of the codec as it is trained: the served modules under the published names, with gradients."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,16 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import Wav2Vec2Model
 
 from services.codec.families.spark.config import BiCodecConfig
 from services.codec.families.spark.ecapa import Ecapa
-from services.codec.families.spark.encoder import Encoder
 from services.codec.families.spark.layers.frames import Frames
 from services.codec.families.spark.layers.prenet import Prenet
 from services.codec.families.spark.mel import MelSpectrogram
 from services.codec.families.spark.perceiver import HEAD_WIDTH, CrossAttention, Layer, Perceiver
-from services.codec.families.spark.wav2vec2 import TAPS
 from services.codec.families.spark.weights import Weights
 from training.codec import phases
 from training.codec.initial import initialise
@@ -28,29 +25,6 @@ _MOST_POWER, _FLAT = 6.0, 1.5
 # Deviations to begin with: of the perceiver's latents, of what its feed-forward layers add, and of the speaker latents
 # before they are bounded, where four levels are used about equally then.
 _LATENTS, _FED, _SPREAD = 0.5, 0.3, 0.8
-
-
-class Hearing(nn.Module):
-    """wav2vec2: samples [B, T] -> the outputs of its convolutions [B, C, F] and the mean of three states [B, H, F]."""
-
-    def __init__(self, sizes: CodecSizes) -> None:
-        super().__init__()
-        self.model = Wav2Vec2Model(sizes.wav2vec2())
-
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        centred = samples - samples.mean(1, keepdim=True)
-        heard = self.model.feature_extractor(centred / (samples.var(1, correction=0, keepdim=True) + 1e-7).sqrt())
-        hidden = self.model.feature_projection(heard.transpose(1, 2))[0]
-        hidden = hidden + self.model.encoder.pos_conv_embed(hidden)
-        taps: list[Tensor] = []
-        for index, layer in enumerate(self.model.encoder.layers[: max(TAPS)], start=1):
-            output = layer(hidden)
-            # transformers before 5.20 wraps it.
-            hidden = output[0] if isinstance(output, tuple) else output
-            if index in TAPS:
-                taps.append(hidden)
-        first, second, third = taps
-        return heard, ((first + second + third) / 3).transpose(1, 2)
 
 
 class LevelQuantizer(nn.Module):
@@ -147,72 +121,57 @@ class SpeakerEncoder(nn.Module):
 
 
 class Quantizer(nn.Module):
-    """The weights of the factorised quantiser; `contents` has unit rows, which with those of the planes make the
-    codebook. As its search goes by angles, the nearest code has the nearest content and the nearest plane.
+    """The way out of the factorised quantiser. `contents` has rows whose directions, with those of the planes, make the
+    codebook: as its search goes by angles, the nearest code has the nearest content and the nearest plane.
     """
 
     units: Tensor
 
     def __init__(self, sizes: CodecSizes) -> None:
         super().__init__()
-        self.in_project = nn.Conv1d(sizes.latent, sizes.code_width, 1)
-        self.out_project = nn.Conv1d(sizes.code_width, sizes.latent, 1)
         self.contents = nn.Embedding(sizes.contents, sizes.content_width)
-        self.contents.weight.requires_grad_(False)
-        self.contents.weight.copy_(F.normalize(self.contents.weight))
+        self.out_project = nn.Conv1d(sizes.code_width, sizes.latent, 1)
         self.register_buffer("units", phases.units(), persistent=False)
 
-    def directions(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, D, F] -> contents [B, F, content width] of length 1; how near each plane is, [B, F, PLANES]."""
-        with torch.autocast(latents.device.type, enabled=False):
-            projected = self.in_project(latents.float()).transpose(1, 2)
-            content, phase = projected.split([self.contents.embedding_dim, phases.WIDTH], dim=-1)
-            return F.normalize(content, dim=-1), phase @ self.units.T
+    @property
+    def directions(self) -> Tensor:
+        """[contents, content width] of length 1."""
+        return F.normalize(self.contents.weight, dim=-1)
 
-    def nearest(self, contents: Tensor) -> Tensor:
-        """[..., content width] -> [...]"""
-        return (contents @ self.contents.weight.T).argmax(-1)
-
-    def latents(self, contents: Tensor, planes: Tensor) -> Tensor:
-        """contents [B, F, content width], planes [B, F] -> [B, D, F]."""
-        rows = torch.cat([contents, self.units[planes].to(contents.dtype)], dim=-1)
+    def forward(self, contents: Tensor, planes: Tensor) -> Tensor:
+        """[B, F] each -> latents [B, D, F]."""
+        rows = torch.cat([F.embedding(contents, self.directions), self.units[planes]], dim=-1)
         latents: Tensor = self.out_project(rows.transpose(1, 2))
         return latents
 
     def codebook(self) -> Tensor:
         """[codes, code width]"""
-        count = len(self.contents.weight)
-        contents = self.contents.weight.repeat(phases.PLANES, 1)
-        return torch.cat([contents, self.units.repeat_interleave(count, dim=0)], dim=1)
+        directions = self.directions
+        planes = self.units.repeat_interleave(len(directions), dim=0)
+        return torch.cat([directions.repeat(phases.PLANES, 1), planes], dim=1)
 
 
 class Codec(nn.Module):
-    """Everything but the wave generator: attributes are prefixes of the published names, `wav2vec2` apart."""
+    """From codes and a reference clip to what the wave generator takes: attributes are prefixes of published names."""
 
     def __init__(self, sizes: CodecSizes) -> None:
         super().__init__()
         config = sizes.config()
-        self.wav2vec2 = Hearing(sizes)
-        self.encoder = initialise(Encoder(config.encoder))
         self.quantizer = Quantizer(sizes)
         self.speaker_encoder = initialise(SpeakerEncoder(sizes, config))
         self.prenet = initialise(Prenet(config.prenet))
 
     def published(self) -> dict[str, Tensor]:
-        """All but `wav2vec2`, as it is stored."""
-        tensors = {name: value for name, value in self.state_dict().items() if not name.startswith("wav2vec2.")}
+        """As it is stored."""
+        tensors = self.state_dict()
         del tensors["quantizer.contents.weight"]
         return {**tensors, "quantizer.codebook.weight": self.quantizer.codebook()}
 
-    def encode(self, features: Tensor) -> Tensor:
-        """[B, H, F] -> [B, D, F]."""
-        latents: Frames = self.encoder(Frames.whole(features))
-        return latents.x
-
-    def decode(self, latents: Tensor, d_vector: Tensor) -> Tensor:
-        """[B, D, F], [B, D] -> what the wave generator takes, [B, D, F]."""
-        frames: Frames = self.prenet(Frames.whole(latents), self.prenet.modulate(d_vector))
-        return frames.x + d_vector[:, :, None]
+    def forward(self, contents: Tensor, planes: Tensor, d_vector: Tensor) -> Tensor:
+        """[B, F], [B, F], [B, D] -> what the wave generator takes, [B, D, F]."""
+        frames = Frames.whole(self.quantizer(contents, planes))
+        made: Frames = self.prenet(frames, self.prenet.modulate(d_vector))
+        return made.x + d_vector[:, :, None]
 
 
 def _calibrate(layer: nn.Module, latents: Tensor, context: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class CodecSizes:
     encoder_layers: int = 4
     prenet_layers: int = 6
     contents: int = 1024
-    content_width: int = 8
+    content_width: int = 13
     generator: int = 128
     ecapa: int = 512
     ecapa_joined: int = 1536

@@ -26,7 +26,8 @@ def main(options: Options) -> dict[str, object]:
     voice = ExportedVoice(options.out / VOICE, device)
     ear = PhoneEar.load(options.out / NAME / FILE)
     espeak = Espeak(options.data / ESPEAK)
-    texts = sentences(options.data / HELD_OUT)[: options.count]
+    unheard = sentences(options.data / HELD_OUT)
+    texts, longer = unheard[: options.count], understood.long(unheard)[: max(options.count // 5, 1)]
     held_out = Corpus(options.data / "held_out", torch.device("cpu"))
     tried = cloning.trials(held_out, texts, options.count, options.seed)
     figures: dict[str, object] = {"ear": json.loads((options.out / NAME / FIGURES).read_text("utf-8"))}
@@ -37,15 +38,15 @@ def main(options: Options) -> dict[str, object]:
             **labels.measure(voice, texts[: max(options.count // 10, 2)], gender),
         }
         _show(gender, figures[gender])
-        longer = understood.long(texts)[: max(options.count // 5, 1)]
         if longer:
             name = f"{gender}_long"
             figures[name] = understood.measure(voice, ear, understood.lessons(longer, gender, espeak), gender)
             _show(name, figures[name])
     figures["cloned"] = cloning.measure(voice, held_out, tried, transcript=False)
     figures["continued"] = cloning.measure(voice, held_out, tried, transcript=True)
+    figures["recordings"] = cloning.recordings(voice, held_out, tried)
     figures["global_tokens"] = cloning.global_tokens(voice, held_out, tried)
-    for name in ("cloned", "continued", "global_tokens"):
+    for name in ("cloned", "continued", "recordings", "global_tokens"):
         _show(name, figures[name])
     (options.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return figures

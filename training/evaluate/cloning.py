@@ -38,13 +38,31 @@ def trials(corpus: Corpus, texts: Sequence[str], count: int, seed: int) -> list[
 def measure(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial], *, transcript: bool) -> dict[str, float]:
     """Shares of the trials in which the synthesis is nearer to its own reference."""
     said = voice.say([(trial.text, _voice(voice, corpus, trial, transcript=transcript)) for trial in tried])
+    return _nearer(voice, corpus, tried, [spoken.samples for spoken in said])
+
+
+def recordings(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) -> dict[str, float]:
+    """The same of other recordings of the reference's own voice: as near as these measures let anything be."""
+    others = [corpus.by_voice[corpus.utterances[trial.own].voice] for trial in tried]
+    again = [_after(trial.own, indices) for trial, indices in zip(tried, others, strict=True)]
+    return _nearer(voice, corpus, tried, [corpus.samples(index).numpy() for index in again])
+
+
+def _after(index: int, indices: Sequence[int]) -> int:
+    """The next, round again at the end."""
+    return indices[(indices.index(index) + 1) % len(indices)]
+
+
+def _nearer(
+    voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial], spoken: Sequence[Samples]
+) -> dict[str, float]:
     nearer = {"d_vector": 0, "f0": 0, "centroid": 0}
-    for trial, spoken in zip(tried, said, strict=True):
-        if len(spoken.samples) < _LEAST_SAMPLES:
+    for trial, samples in zip(tried, spoken, strict=True):
+        if len(samples) < _LEAST_SAMPLES:
             continue
         made, own, other = (
-            _traits(voice, samples)
-            for samples in (spoken.samples, corpus.samples(trial.own).numpy(), corpus.samples(trial.other).numpy())
+            _traits(voice, each)
+            for each in (samples, corpus.samples(trial.own).numpy(), corpus.samples(trial.other).numpy())
         )
         nearer["d_vector"] += _cosine(made[0], own[0]) > _cosine(made[0], other[0])
         nearer["f0"] += abs(np.log(made[1] / own[1])) < abs(np.log(made[1] / other[1]))

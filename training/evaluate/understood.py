@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from services.llm.voices import Design, DesignedVoice, Gender
 from training.corpus.espeak import Espeak
@@ -15,8 +14,9 @@ from training.evaluate.voice import ExportedVoice
 from training.phones.ear import PhoneEar, distance
 
 _MAX = 32767.0
-_LEAST_SHARE, _LONG_CHARACTERS = 0.8, (90, 110)
+_LEAST_SHARE = 0.8
 """Of the teacher's duration: anything shorter ended too early."""
+_LONG_CHARACTERS, _LONG_SENTENCES = (130, 155), 3
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def lessons(texts: Sequence[str], gender: str, espeak: Espeak) -> list[Lesson]:
 
 
 def long(texts: Sequence[str]) -> list[str]:
-    """Two sentences in one, of 7 to 8 seconds, which is as long as a segment gets."""
-    pairs = [f"{first} {second}" for first, second in pairwise(texts)]
-    return [pair for pair in pairs if _LONG_CHARACTERS[0] <= len(pair) <= _LONG_CHARACTERS[1]]
+    """Three sentences in one, of about 8 seconds, which is more than a segment gets."""
+    joined = [" ".join(texts[start : start + _LONG_SENTENCES]) for start in range(0, len(texts), _LONG_SENTENCES)]
+    return [text for text in joined if _LONG_CHARACTERS[0] <= len(text) <= _LONG_CHARACTERS[1]]
 
 
 def measure(voice: ExportedVoice, ear: PhoneEar, taught: Sequence[Lesson], gender: str) -> dict[str, float]:

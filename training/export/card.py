@@ -18,10 +18,10 @@ from training.loop import LOG, read_log
 SPEECH = "speech.json"
 TEMPLATE = Path(__file__).parent / "card.md"
 _STEPS = {
-    "codec": ("tokens: wav2vec2, encoder, codebook, speaker encoder, prenet", ("mel", "phones")),
+    "codec": ("codes and voices as spectra: codebook, prenet, speaker encoder", ("mel", "fine")),
     "wave": ("waves: prenet and wave generator", ("mel", "linear")),
-    "alignment": ("language model, on phones in place of codes", ("semantic", "following")),
-    "llm": ("language model, on codes", ("semantic", "right", "present")),
+    "llm": ("language model", ("semantic", "right", "following")),
+    "hearing": ("recordings as codes: wav2vec2, encoder", ("content", "right", "placed")),
     "phones": ("the ear", ("said",)),
 }
 _PARTS = {"wav2vec2": "wav2vec2-large-xlsr-53", "BiCodec": "BiCodec", "Qwen2": "LLM"}

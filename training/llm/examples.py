@@ -91,8 +91,8 @@ class Examples:
         self._globals = tokens.globals_
         self._vocabulary, self._cast = vocabulary, cast
         self._spoken = [
-            Spoken.of(utterance, codes.astype(np.int64) % vocabulary.contents, pitch)
-            for utterance, codes, pitch in zip(corpus.utterances, tokens.codes, corpus.pitches, strict=True)
+            Spoken.of(utterance, contents.astype(np.int64), pitch)
+            for utterance, contents, pitch in zip(corpus.utterances, tokens.contents, corpus.pitches, strict=True)
         ]
         self._by_voice = corpus.by_voice
         self._by_manner: dict[tuple[str, int], list[int]] = {}

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training.codec.pairs import phones_at
 from training.codec.phases import PHASES
+from training.contents.features import moments_of, phones_at
 from training.corpus.pitch import Pitch
 from training.corpus.utterance import SAMPLE_RATE, Utterance
-from training.frames import FIRST_FRAME, HOP
+from training.frames import HOP
 from training.llm.vocabulary import encode
 
 # Frames to either side over which the pitch is smoothed; and the distance, in steps, from which it takes another step.
@@ -33,7 +33,7 @@ class Spoken:
 
     @classmethod
     def of(cls, utterance: Utterance, contents: NDArray[np.int64], pitch: Pitch) -> "Spoken":
-        moments = FIRST_FRAME // 2 + HOP * np.arange(len(contents))
+        moments = moments_of(len(contents))
         return cls(
             text=np.array(encode(utterance.text), np.int64),
             contents=contents,

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.codec.pairs import phones_at
-from training.codec.stage import noisy
+from training.contents.features import phones_at
 from training.corpus.corpus import Corpus
 from training.corpus.utterance import SAMPLE_RATE
 from training.device import Compute
 from training.loop import Figures
+from training.noise import noisy
 from training.optimiser import MeanWeights, Optimiser
 from training.phones.ear import BLANK, PhoneEar
 

@@ -1,4 +1,4 @@
-"""Export the trained tokenizer, and let it read the corpus once: OUT/voice and OUT/tokens."""
+"""Export the trained codec, and let it hear every speaker of the corpus: OUT/voice and OUT/tokens."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from training.codec.modules import Codec
 from training.codec.sizes import SIZES
 from training.corpus import shards
 from training.device import Compute
-from training.export import bicodec, hearing
+from training.export import audio, bicodec
 from training.loop import CHECKPOINT
 from training.options import NOT_DONE, Options
 from training.progress import Progress
@@ -35,12 +35,12 @@ def main(options: Options) -> bool:
 
 
 def export(options: Options, voice: Path) -> None:
-    """The codec without its wave generator."""
+    """The codec without its tokenizer and wave generator."""
     sizes = SIZES[options.size]
     codec = Codec(sizes)
     codec.load_state_dict(torch.load(options.out / CODEC / CHECKPOINT, "cpu", weights_only=True)["codec"])
     bicodec.write_config(voice, sizes)
-    hearing.write(voice, codec.wav2vec2, sizes)
+    audio.write(voice, sizes)
     bicodec.write_weights(voice, {**bicodec.unused(sizes), **codec.published()})
 
 

@@ -1,4 +1,4 @@
-"""Tokens on disk: for each shard of the corpus one file with its utterances in order."""
+"""Global tokens on disk: for each shard of the corpus one array with its utterances in order."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,42 +6,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.contents import store as contents
 from training.corpus.corpus import Corpus
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Of one part of the corpus: `codes[index]` [F] and `globals_[index]` [N] of utterance `index`, uint16."""
+    """Of one part of the corpus, uint16: `contents[index]` [F] and `globals_[index]` [N] of utterance `index`."""
 
-    codes: list[NDArray[np.uint16]]
+    contents: list[NDArray[np.uint16]]
     globals_: NDArray[np.uint16]
 
     @classmethod
-    def read(cls, folder: Path, corpus: Corpus) -> "Tokens":
+    def read(cls, contents_folder: Path, folder: Path, corpus: Corpus) -> "Tokens":
         """Raises FileNotFoundError where a shard has none, ValueError where they are of another corpus."""
-        codes: list[NDArray[np.uint16]] = []
-        rows: list[NDArray[np.uint16]] = []
-        for number in dict.fromkeys(utterance.shard for utterance in corpus.utterances):
-            of_shard, globals_ = read(folder, number)
-            codes.extend(of_shard)
-            rows.append(globals_)
-        if len(codes) != len(corpus.utterances):
-            raise ValueError(f"{folder}: tokens of {len(codes)} utterances, not {len(corpus.utterances)}")
-        return cls(codes, np.concatenate(rows))
+        shards = dict.fromkeys(utterance.shard for utterance in corpus.utterances)
+        globals_ = np.concatenate([np.load(file_of(folder, number)) for number in shards])
+        if len(globals_) != len(corpus.utterances):
+            raise ValueError(f"{folder}: tokens of {len(globals_)} utterances, not {len(corpus.utterances)}")
+        return cls(contents.read(contents_folder, corpus), globals_)
 
 
 def file_of(folder: Path, number: int) -> Path:
-    return folder / f"{number:04}.npz"
+    return folder / f"{number:04}.npy"
 
 
-def write(folder: Path, number: int, codes: list[NDArray[np.uint16]], globals_: NDArray[np.uint16]) -> None:
-    lengths = np.array([len(row) for row in codes], np.int32)
-    partial = folder / f"{number:04}.partial.npz"
-    np.savez(partial, codes=np.concatenate(codes), lengths=lengths, globals=globals_)
+def write(folder: Path, number: int, globals_: NDArray[np.uint16]) -> None:
+    partial = folder / f"{number:04}.partial.npy"
+    np.save(partial, globals_)
     partial.replace(file_of(folder, number))
-
-
-def read(folder: Path, number: int) -> tuple[list[NDArray[np.uint16]], NDArray[np.uint16]]:
-    """Codes and global tokens. Raises FileNotFoundError."""
-    with np.load(file_of(folder, number)) as arrays:
-        return np.split(arrays["codes"], np.cumsum(arrays["lengths"])[:-1]), arrays["globals"]

@@ -4,11 +4,13 @@ import sys
 
 import torch
 
+from training.contents.__main__ import NAME as CONTENTS
 from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
 from training.corpus.corpus import Corpus
 from training.corpus.speakers import LEVELS, Cast, Voice
 from training.device import Compute
 from training.export import bicodec
+from training.hearing.__main__ import trained
 from training.loop import Kept, Loop
 from training.options import NOT_DONE, Options
 from training.prefetch import ahead
@@ -17,6 +19,7 @@ from training.tokens.__main__ import VOICE
 from training.tokens.store import Tokens
 from training.wave.crops import Crops
 from training.wave.discriminator import Discriminator
+from training.wave.listener import Listener
 from training.wave.modules import Decoder
 from training.wave.stage import SecondStage
 
@@ -32,17 +35,18 @@ def main(options: Options) -> bool:
     torch.manual_seed(options.seed)
     compute, voice = Compute.choose(options.device), options.out / VOICE
     corpus = Corpus(options.data / "train", compute.device)
-    tokens = Tokens.read(options.out / TOKENS / "train", corpus)
+    tokens = Tokens.read(options.out / CONTENTS / "train", options.out / TOKENS / "train", corpus)
     loop = Loop.resume(NAME, options)
     teachers = Cast.draw(PUPILS, HELD_OUT_SPEAKERS).teachers
     designed = {Voice(teacher, level).name for teacher in teachers for level in range(LEVELS)}
     decoder = Decoder(voice).to(compute.device)
     judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)
+    listener = Listener(trained(options)).to(compute.device)
     crops = iter(
         Crops(corpus, tokens, _FRAMES, _rows(options, compute), decoder.contents, designed, (options.seed, *loop.seed))
     )
     source = ahead(crops, 4) if compute.on_gpu else crops
-    stage = SecondStage(decoder, judges, source, compute, _judged_from(options, compute))
+    stage = SecondStage(decoder, listener, judges, source, compute, _judged_from(options, compute))
     kept: dict[str, Kept] = {
         "decoder": decoder,
         "judges": judges,

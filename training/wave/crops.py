@@ -47,9 +47,9 @@ class Crops:
         often: Collection[str],
         seed: Sequence[int],
     ) -> None:
-        self._corpus, self._tokens, self._frames, self._rows, self._contents = corpus, tokens, frames, rows, contents
+        self._corpus, self._tokens, self._frames, self._rows, self._count = corpus, tokens, frames, rows, contents
         self._draws = np.random.default_rng(seed)
-        self._long = [index for index, codes in enumerate(tokens.codes) if len(codes) >= frames]
+        self._long = [index for index, codes in enumerate(tokens.contents) if len(codes) >= frames]
         self._often = [index for index in self._long if corpus.utterances[index].voice in often] or self._long
         if not self._long:
             raise ValueError(f"no utterance has {frames} frames")
@@ -61,7 +61,7 @@ class Crops:
     def _batch(self) -> Crop:
         indices = [self._utterance() for _ in range(self._rows)]
         # Beyond the ends, and back: beginnings and ends come often enough.
-        rooms = [len(self._tokens.codes[index]) - self._frames for index in indices]
+        rooms = [len(self._tokens.contents[index]) - self._frames for index in indices]
         starts = [int(np.clip(self._draws.integers(-MARGIN, room + MARGIN + 1), 0, room)) for room in rooms]
         heard = [self._heard(index, start) for index, start in zip(indices, starts, strict=True)]
         codes, f0, phase = (np.stack(rows) for rows in zip(*heard, strict=True))
@@ -86,8 +86,8 @@ class Crops:
         f0, phase = self._corpus.pitches[index].at(FIRST_FRAME // 2 + HOP * frames)
         wrong = self._draws.random(len(frames)) < _WRONG
         turns = np.where(wrong, self._draws.random(len(frames), np.float32), phase)
-        contents = self._tokens.codes[index][frames].astype(np.int64) % self._contents
-        return contents + self._contents * planes(f0, turns), f0, phase
+        contents = self._tokens.contents[index][frames].astype(np.int64)
+        return contents + self._count * planes(f0, turns), f0, phase
 
     def _globals(self, index: int) -> NDArray[np.int64]:
         if self._draws.random() >= _SAME_CLIP:

@@ -17,6 +17,7 @@ from services.codec.families.spark.weights import Weights
 from training.codec.initial import initialise
 from training.codec.phases import PLANES
 from training.export import bicodec
+from training.wave.snake import fuse
 
 PARTS = ("quantizer.codebook.", "quantizer.out_project.", "speaker_encoder.quantizer.project_out.")
 MORE_PARTS = ("speaker_encoder.project.", "prenet.")
@@ -43,6 +44,7 @@ class Decoder(nn.Module):
         self.quantizer.codebook.requires_grad_(False)
         for layer in convolutions(self.decoder):
             parametrizations.weight_norm(layer, dim=0)
+        fuse(self.decoder)
 
     def frames(self, codes: Tensor, globals_: Tensor) -> Tensor:
         """codes [B, F], globals_ [B, N] -> what the generator takes, [B, D, F]."""

@@ -1,4 +1,4 @@
-"""The second stage: first by spectra and the lowest harmonics alone, then also against judges."""
+"""The second stage: by spectra, the lowest harmonics and what the tokenizer hears, later also against judges."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,13 @@ from training.optimiser import MeanWeights, Optimiser
 from training.wave.crops import Crop
 from training.wave.discriminator import Discriminator, judge_loss, maker_losses
 from training.wave.fundamental import Fundamental
+from training.wave.listener import Listener
 from training.wave.modules import Decoder
 from training.wave.spectral import SpectralLoss
 
-_SPECTRA, _LINEAR, _FORETOLD, _SEEN = 15.0, 5.0, 5.0, 2.0
-_HARMONICS_FIRST, _HARMONICS_LAST = 40.0, 10.0
+_SPECTRA, _LINEAR, _FORETOLD, _MISSED, _SEEN = 15.0, 5.0, 5.0, 1.5, 2.0
+_HARMONICS_FIRST, _HARMONICS_LAST, _PITCH_UNTIL = 40.0, 5.0, 0.3
+"""Until then, by progress, the harmonics count for more: later they would drown the spectra."""
 _CLIP = 50.0
 
 
@@ -23,9 +25,16 @@ class SecondStage:
     """One call is one step of the optimiser. judged_from: the progress at which the judges come in; 1 for never."""
 
     def __init__(
-        self, decoder: Decoder, judges: Discriminator, crops: Iterator[Crop], compute: Compute, judged_from: float
+        self,
+        decoder: Decoder,
+        listener: Listener,
+        judges: Discriminator,
+        crops: Iterator[Crop],
+        compute: Compute,
+        judged_from: float,
     ) -> None:
-        self._decoder, self._judges, self._crops, self._compute = decoder, judges, crops, compute
+        self._decoder, self._listener, self._judges = decoder, listener, judges
+        self._crops, self._compute = crops, compute
         self._judged_from = judged_from
         self._spectral = SpectralLoss().to(compute.device)
         self.fundamental = Fundamental(decoder.latent).to(compute.device)
@@ -41,10 +50,12 @@ class SecondStage:
             foretold = self.fundamental.foretold(frames, crop)
         made, real = samples.float() * crop.judged, crop.samples * crop.judged
         mel, linear = self._spectral(made, real)
-        weight = _HARMONICS_FIRST + (_HARMONICS_LAST - _HARMONICS_FIRST) * progress
+        weight = _HARMONICS_LAST + (_HARMONICS_FIRST - _HARMONICS_LAST) * max(1 - progress / _PITCH_UNTIL, 0.0)
         harmonics = self.fundamental.heard(made, real, crop)
-        loss = _SPECTRA * mel + _LINEAR * linear + weight * harmonics + _FORETOLD * foretold
-        figures = {"mel": mel, "linear": linear, "harmonics": harmonics, "foretold": foretold}
+        with self._compute.autocast():
+            missed = self._listener.missed(made, crop)
+        loss = _SPECTRA * mel + _LINEAR * linear + weight * harmonics + _FORETOLD * foretold + _MISSED * missed
+        figures = {"mel": mel, "linear": linear, "harmonics": harmonics, "foretold": foretold, "missed": missed}
         if progress >= self._judged_from:
             judging = self._judge(made.detach(), real, progress)
             convinced, seen = self._convince(made, real)

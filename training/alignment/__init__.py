@@ -1,1 +1,0 @@
-"""What the language model can learn before there is a codec: to read."""

@@ -1,0 +1,30 @@
+"""The tokenizer as a listener: from the sound it should hear the codes that the sound was made of."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.frames import HOP
+from training.hearing.modules import Tokenizer
+from training.noise import noisy
+from training.wave.crops import Crop
+
+_SHARP = 60.0
+"""Scale of the cosines between directions and contents."""
+
+
+class Listener(nn.Module):
+    """It learns nothing itself."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer.eval().requires_grad_(False)
+
+    def missed(self, made: Tensor, crop: Crop) -> Tensor:
+        """Samples [B, hop * F] -> the cross-entropy of their contents."""
+        _, _, contents, _ = self._tokenizer(noisy(made))
+        frames = contents.shape[1]
+        judged = crop.judged[:, : HOP * frames : HOP] > 0
+        wanted = crop.codes[:, :frames] % contents.shape[2]
+        with torch.autocast(made.device.type, enabled=False):
+            return F.cross_entropy(_SHARP * contents[judged].float(), wanted[judged])
