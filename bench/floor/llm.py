@@ -35,7 +35,7 @@ def llm_speed(model: Path, sequences: tuple[int, ...], tokens: int) -> Speed:
     The best of a few tries, in each of which every sequence draws `tokens`.
     """
     engine_model, name = load_family("spark", model).engine_model, default_engine()
-    precision = default_precision(name, engine_model)
+    precision = default_precision(name)
     options = EngineOptions(precision, threads=1, max_batch=max(sequences), cache_directory=_cache())
     rates = asyncio.run(_rates(engine_loader(name), engine_model, options, sequences, tokens))
     return Speed(weight_bytes(engine_model, precision), rates)

@@ -37,7 +37,7 @@ async def load_stage(settings: LlmSettings) -> LlmStage:
     name = default_engine() if settings.engine == "auto" else settings.engine
     model = family.engine_model
     options = EngineOptions(
-        precision=default_precision(name, model) if settings.precision == "auto" else settings.precision,
+        precision=default_precision(name) if settings.precision == "auto" else settings.precision,
         threads=settings.threads,
         max_batch=settings.max_batch,
         cache_directory=settings.cache_dir.expanduser(),

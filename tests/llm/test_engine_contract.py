@@ -34,8 +34,8 @@ MEASURED = {
 WILD = {"temperature": 2.0, "top_k": 0, "top_p": 1.0}
 
 
-def options(name: str, model: EngineModel, cache: Path) -> EngineOptions:
-    return EngineOptions(default_precision(name, model), threads=1, max_batch=8, cache_directory=cache)
+def options(name: str, cache: Path) -> EngineOptions:
+    return EngineOptions(default_precision(name), threads=1, max_batch=8, cache_directory=cache)
 
 
 @pytest.fixture(scope="module", params=RUNNABLE)
@@ -57,7 +57,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(name: str, model: EngineModel, cache: Path) -> AsyncIterator[Engine]:
-    engine = await engine_loader(name).load(model, options(name, model, cache))
+    engine = await engine_loader(name).load(model, options(name, cache))
     yield engine
     await engine.close()
 
@@ -107,7 +107,7 @@ async def test_only_allowed_ids_are_drawn(engine: Engine, model: EngineModel) ->
 
 async def test_allowed_ids_may_be_scattered(name: str, model: EngineModel, cache: Path) -> None:
     scattered = dataclasses.replace(model, allowed=model.allowed[::7])
-    engine = await engine_loader(name).load(scattered, options(name, scattered, cache))
+    engine = await engine_loader(name).load(scattered, options(name, cache))
     result = await drawn(engine, PROMPTS[2], Sampling(max_tokens=150, seed=1, **WILD), frozenset())
     assert set(result) <= set(scattered.allowed)
     assert len(set(result)) > 50
@@ -200,10 +200,10 @@ async def test_fp16_weights_are_refused(name: str, model: EngineModel, tmp_path:
     (tmp_path / "config.json").write_bytes((model.directory / "config.json").read_bytes())
     half = dataclasses.replace(model, directory=tmp_path)
     with pytest.raises(UnusableCheckpoint, match="fp16"):
-        await engine_loader(name).load(half, options(name, half, tmp_path))
+        await engine_loader(name).load(half, options(name, tmp_path))
 
 
 async def test_unknown_precision_is_refused(name: str, model: EngineModel, tmp_path: Path) -> None:
-    wrong = dataclasses.replace(options(name, model, tmp_path), precision="f16")
+    wrong = dataclasses.replace(options(name, tmp_path), precision="f16")
     with pytest.raises(ValueError, match="f16"):
         await engine_loader(name).load(model, wrong)

@@ -17,7 +17,7 @@ from training.export import audio, bicodec
 from training.frames import FIRST_FRAME, HOP
 from training.tokens import store
 from training.tokens.store import Tokens
-from training.wave.crops import MARGIN, Crop, Crops
+from training.wave.crops import AFTER, BEFORE, Crop, Crops
 from training.wave.discriminator import Discriminator, judge_loss, maker_losses
 from training.wave.fundamental import Fundamental
 from training.wave.modules import Decoder
@@ -73,7 +73,9 @@ def test_crops_hold_the_samples_of_their_tokens(corpus: Corpus, tokens: Tokens) 
             start = int(codes[0]) % CONTENTS
             wholes = [corpus.samples(index) for index in range(len(corpus.utterances))]
             assert any(torch.equal(whole[HOP * start : HOP * (start + FRAMES)], samples) for whole in wholes)
-            assert judged[HOP * MARGIN : -HOP * MARGIN].all()
+            guessed = int((codes == codes[-1]).sum()) - 1
+            assert judged[HOP * BEFORE : len(judged) - HOP * (guessed + AFTER)].all()
+            assert not guessed or not judged[len(judged) - HOP * (guessed + AFTER) :].any()
             assert judged[0] == (start == 0)
             assert globals_.shape == (TINY.speaker_tokens,)
             edges.add((bool(judged[0]), bool(judged[-1])))

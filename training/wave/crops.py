@@ -13,8 +13,11 @@ from training.corpus.corpus import Corpus
 from training.frames import FIRST_FRAME, HOP
 from training.tokens.store import Tokens
 
-MARGIN = 12
-"""Frames at a cut edge whose sound is not judged: it would need the tokens beyond."""
+BEFORE, AFTER = 12, 6
+"""Frames at a cut edge whose sound is not judged: it would need the tokens beyond. Behind there are few, and the frames
+beyond are often guessed as the served decoder guesses them, so that a short look-ahead will do.
+"""
+_GUESSED, _MOST_GUESSED = 0.5, 8
 _SAME_CLIP, _WRONG, _OFTEN = 0.5, 0.03, 0.4
 
 
@@ -62,10 +65,13 @@ class Crops:
         indices = [self._utterance() for _ in range(self._rows)]
         # Beyond the ends, and back: beginnings and ends come often enough.
         rooms = [len(self._tokens.contents[index]) - self._frames for index in indices]
-        starts = [int(np.clip(self._draws.integers(-MARGIN, room + MARGIN + 1), 0, room)) for room in rooms]
+        starts = [int(np.clip(self._draws.integers(-BEFORE, room + AFTER + 1), 0, room)) for room in rooms]
         heard = [self._heard(index, start) for index, start in zip(indices, starts, strict=True)]
         codes, f0, phase = (np.stack(rows) for rows in zip(*heard, strict=True))
-        judged = [_judged(start, room, self._frames) for start, room in zip(starts, rooms, strict=True)]
+        cuts = [self._cut(start, room) for start, room in zip(starts, rooms, strict=True)]
+        for row, cut in zip(codes, cuts, strict=True):
+            row[cut:] = row[cut - 1]
+        judged = [self._judged(start, cut, room) for start, cut, room in zip(starts, cuts, rooms, strict=True)]
         device = self._corpus.device
         places = [(index, HOP * start) for index, start in zip(indices, starts, strict=True)]
         return Crop(
@@ -89,6 +95,20 @@ class Crops:
         contents = self._tokens.contents[index][frames].astype(np.int64)
         return contents + self._count * planes(f0, turns), f0, phase
 
+    def _cut(self, start: int, room: int) -> int:
+        """From where on codes are guesses: the last one again."""
+        if start == room or self._draws.random() >= _GUESSED:
+            return self._frames
+        return self._frames - int(self._draws.integers(1, _MOST_GUESSED + 1))
+
+    def _judged(self, start: int, cut: int, room: int) -> NDArray[np.float32]:
+        judged = np.ones(self._frames, np.float32)
+        if start > 0:
+            judged[:BEFORE] = 0
+        if start < room:
+            judged[cut - AFTER :] = 0
+        return judged
+
     def _globals(self, index: int) -> NDArray[np.int64]:
         if self._draws.random() >= _SAME_CLIP:
             voice = self._corpus.by_voice[self._corpus.utterances[index].voice]
@@ -98,12 +118,3 @@ class Crops:
 
     def _one_of(self, choices: Sequence[int]) -> int:
         return choices[int(self._draws.integers(len(choices)))]
-
-
-def _judged(start: int, room: int, frames: int) -> NDArray[np.float32]:
-    judged = np.ones(frames, np.float32)
-    if start > 0:
-        judged[:MARGIN] = 0
-    if start < room:
-        judged[-MARGIN:] = 0
-    return judged
