@@ -62,6 +62,7 @@ def detokenizer_stage(settings: DetokenizerSettings) -> CodecStage:
     model = describe(detokenizer, settings.model.resolve().name, settings.family)
     model.receptive_field_frames = detokenizer.receptive_field
     model.first_audio_frames = chunking.needed_at_first
+    model.usual_look_ahead_frames = detokenizer.usual_look_ahead
     add = detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server
     service = Service("voxline.v1.DetokenizerService", lambda server: add(servicer, server))
     return CodecStage(_server(service, model, settings, registry), scheduler.failed)

@@ -56,6 +56,10 @@ class Detokenizer(Codec, Protocol[Stream]):
     def receptive_field(self) -> int:
         """Frames on each side that a sample depends on."""
 
+    @property
+    def usual_look_ahead(self) -> int:
+        """Frames of look-ahead with which it sounds as with all of its receptive field."""
+
     def open(self, global_tokens: Sequence[int], look_ahead: int | None) -> Stream:
         """Raises InvalidRequest naming `global_tokens`. look_ahead in frames; None is full, and exact."""
 

@@ -23,7 +23,7 @@ class GatewayProcess:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         registry = CollectorRegistry()
-        stages = Stages(Targets(settings.tokenizer, settings.llm, settings.detokenizer), settings.look_ahead)
+        stages = Stages(Targets(settings.tokenizer, settings.llm, settings.detokenizer), settings.look_ahead_frames)
         limits = Limits(settings.admission, settings.pause_seconds)
         self.gateway = StagedGateway(stages, VoiceStore(settings.database_url), limits, registry)
         self.grpc = StageServer(_services(self.gateway, stages), settings, registry)

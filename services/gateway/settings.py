@@ -30,8 +30,11 @@ class GatewaySettings(ServerSettings):
     admission_wait_seconds: float = Field(
         1.0, ge=0, description="How long a newcomer waits for the others to be in time before it is turned away."
     )
-    look_ahead_frames: int = Field(
-        24, ge=-1, description="Frames to the right that each sample waits for; -1 waits for all that matter: exact."
+    look_ahead_frames: int | None = Field(
+        None,
+        ge=-1,
+        description="Frames to the right that each sample waits for; -1 waits for all that matter: exact. "
+        "Empty: as many as the model says are enough.",
     )
     pause_seconds: float = Field(0.1, ge=0, le=5, description="Silence between segments of a long text.")
     api_key: str = Field("", description="Key that REST callers must send as bearer; empty lets everybody in.")
@@ -45,8 +48,3 @@ class GatewaySettings(ServerSettings):
     @property
     def admission(self) -> AdmissionPolicy:
         return AdmissionPolicy(self.max_requests, self.max_first_sound_seconds, self.admission_wait_seconds)
-
-    @property
-    def look_ahead(self) -> int | None:
-        """As the detokenizer takes it: None is exact."""
-        return None if self.look_ahead_frames < 0 else self.look_ahead_frames

@@ -116,6 +116,8 @@ class Targets:
 
 
 class Stages:
+    """`look_ahead_frames`: of the detokenizer; None is what it says is enough, below zero as far as it can."""
+
     def __init__(self, targets: Targets, look_ahead_frames: int | None) -> None:
         self._tokenizer = Stage("tokenizer", targets.tokenizer)
         self._llm = Stage("llm", targets.llm)
@@ -123,7 +125,7 @@ class Stages:
         self._all = (self._tokenizer, self._llm, self._detokenizer)
         self.tokenizer = TokenizerClient(self._tokenizer.channel)
         self.llm = LlmClient(self._llm.channel)
-        self.detokenizer = DetokenizerClient(self._detokenizer.channel, look_ahead_frames)
+        self.detokenizer = DetokenizerClient(self._detokenizer.channel, self.look_ahead)
         self._look_ahead_frames = look_ahead_frames
         self._agreed: Model | None = None
         self._watches: list[asyncio.Task[None]] = []
@@ -147,7 +149,11 @@ class Stages:
 
     def pace(self) -> Pace:
         """How the codes are played. Raises as `model`."""
-        return self.model().detokenizer.pace(self._look_ahead_frames)
+        return self.model().detokenizer.pace(self.look_ahead())
+
+    def look_ahead(self) -> int:
+        """Of the detokenizer, in frames. Raises as `model`."""
+        return self.model().detokenizer.look_ahead(self._look_ahead_frames)
 
     def _change(self) -> None:
         self._agreed = None

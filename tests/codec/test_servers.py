@@ -106,7 +106,9 @@ async def test_each_stage_says_what_it_serves(tokenizer: Running, detokenizer: R
             50.0,
         )
         assert (model.codebook_size, model.global_token_count, model.global_codebook_size) == (5120, 8, 256)
-    assert other.receptive_field_frames == SparkDetokenizer.load(VOICE).receptive_field
+    served = SparkDetokenizer.load(VOICE)
+    assert other.receptive_field_frames == served.receptive_field
+    assert other.usual_look_ahead_frames == served.usual_look_ahead
     assert one.max_reference_seconds == 60
 
 

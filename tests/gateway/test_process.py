@@ -108,6 +108,6 @@ async def test_process_ends_well_on_sigterm_though_no_stage_was_ever_up(tmp_path
 
 def test_settings_come_from_flags_and_name_the_database():
     settings = load_settings(GatewaySettings, ["--llm", "llm:1", "--look-ahead-frames", "-1"], "gateway")
-    assert (settings.llm, settings.look_ahead) == ("llm:1", None)
+    assert (settings.llm, settings.look_ahead_frames) == ("llm:1", -1)
     assert settings.database_url == "sqlite:///var/gateway/voices.db"
     assert GatewaySettings(database="postgresql://a/b").database_url == "postgresql://a/b"

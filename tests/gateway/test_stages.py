@@ -103,9 +103,12 @@ async def test_stage_that_says_nothing_about_a_fact_agrees(doubles):
     await stages.stop()
 
 
-@pytest.mark.parametrize(("look_ahead", "frames"), [(None, 13 + 4), (2, 13 + 2), (9, 13 + 4)])
-async def test_pace_is_that_of_the_first_sound_and_of_real_time(doubles, look_ahead, frames):
-    doubles.detokenizer.model = model(first_audio_frames=13, receptive_field_frames=4)
+@pytest.mark.parametrize(
+    ("look_ahead", "usual", "frames"),
+    [(None, 0, 13 + 4), (None, 3, 13 + 3), (-1, 3, 13 + 4), (0, 3, 13), (2, 3, 13 + 2), (9, 3, 13 + 4)],
+)
+async def test_pace_is_that_of_the_first_sound_and_of_real_time(doubles, look_ahead, usual, frames):
+    doubles.detokenizer.model = model(first_audio_frames=13, receptive_field_frames=4, usual_look_ahead_frames=usual)
     stages = Stages(doubles.targets, look_ahead)
     stages.start()
     await until(stages, ready=True)

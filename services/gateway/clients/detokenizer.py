@@ -1,7 +1,7 @@
 """The detokenizer stage: a speaker and a stream of codes -> a stream of audio."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import grpc
@@ -21,11 +21,11 @@ _REPLACEMENTS = 2
 
 
 class DetokenizerClient:
-    """`look_ahead_frames`: frames to the right that each sample waits for; None is exact."""
+    """`look_ahead`: says how many frames to the right each sample waits for."""
 
-    def __init__(self, channel: grpc.aio.Channel, look_ahead_frames: int | None) -> None:
+    def __init__(self, channel: grpc.aio.Channel, look_ahead: Callable[[], int]) -> None:
         self._stub = detokenizer_pb2_grpc.DetokenizerServiceStub(channel)
-        self._look_ahead_frames = look_ahead_frames
+        self._look_ahead = look_ahead
 
     async def decode(self, speaker: SpeakerTokens, codes: AsyncGenerator[Codes, None]) -> AsyncGenerator[Audio, None]:
         """Owns `codes`; their error is raised here. Close it to free the stream's state.
@@ -49,7 +49,7 @@ class DetokenizerClient:
 
     async def _decoded(self, speaker: SpeakerTokens, codes: AsyncGenerator[Codes, None]) -> AsyncGenerator[Audio, None]:
         config = detokenizer_pb2.DetokenizeConfig(
-            speaker=speaker_to_proto(speaker), look_ahead_frames=self._look_ahead_frames
+            speaker=speaker_to_proto(speaker), look_ahead_frames=self._look_ahead()
         )
         feed = _Feed(config, codes)
         async with aclosing(calls.duplex(self._stub.Detokenize, feed.requests())) as responses:

@@ -35,11 +35,17 @@ class StageModel:
     max_segment_characters: int
     max_reference_seconds: float
     first_audio_frames: int
+    usual_look_ahead_frames: int
 
-    def pace(self, look_ahead_frames: int | None) -> Pace:
-        """Of a detokenizer that looks ahead so far; None is as far as it can."""
+    def look_ahead(self, wanted: int | None) -> int:
+        """Frames that a detokenizer looks ahead. None is what it says is enough, below zero as far as it can."""
         full = self.receptive_field_frames
-        frames = self.first_audio_frames + (full if look_ahead_frames is None else min(look_ahead_frames, full))
+        frames = self.usual_look_ahead_frames or full if wanted is None else wanted
+        return full if frames < 0 else min(frames, full)
+
+    def pace(self, look_ahead_frames: int) -> Pace:
+        """Of a detokenizer that looks ahead so far."""
+        frames = self.first_audio_frames + look_ahead_frames
         codebooks = max(1, self.codebooks)
         return Pace(frames * codebooks, self.frame_rate * codebooks)
 
@@ -63,6 +69,7 @@ def model_from_proto(message: model_pb2.Model) -> StageModel:
         max_segment_characters=message.max_segment_characters,
         max_reference_seconds=message.max_reference_seconds,
         first_audio_frames=message.first_audio_frames,
+        usual_look_ahead_frames=message.usual_look_ahead_frames,
     )
 
 

@@ -24,27 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxline/v1/model.proto\x12\nvoxline.v1\"\x11\n\x0fGetModelRequest\"\xbf\x03\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x19\n\x11sample_rate_hertz\x18\x04 \x01(\r\x12\x18\n\x10\x66rame_rate_hertz\x18\x05 \x01(\x01\x12\x11\n\tcodebooks\x18\x06 \x01(\r\x12\x15\n\rcodebook_size\x18\x07 \x01(\r\x12\x1a\n\x12global_token_count\x18\x08 \x01(\r\x12\x1c\n\x14global_codebook_size\x18\t \x01(\r\x12\x1e\n\x16receptive_field_frames\x18\n \x01(\r\x12,\n\x0c\x63\x61pabilities\x18\x0b \x03(\x0e\x32\x16.voxline.v1.Capability\x12\x31\n\x0f\x62uilt_in_voices\x18\x0c \x03(\x0b\x32\x18.voxline.v1.BuiltInVoice\x12\x15\n\rdefault_voice\x18\r \x01(\t\x12\x1e\n\x16max_segment_characters\x18\x0e \x01(\r\x12\x1d\n\x15max_reference_seconds\x18\x0f \x01(\x01\x12\x1a\n\x12\x66irst_audio_frames\x18\x10 \x01(\r\"[\n\x0c\x42uiltInVoice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12)\n\x06\x64\x65sign\x18\x03 \x01(\x0b\x32\x19.voxline.v1.DesignedVoice\"w\n\rDesignedVoice\x12\"\n\x06gender\x18\x01 \x01(\x0e\x32\x12.voxline.v1.Gender\x12 \n\x05pitch\x18\x02 \x01(\x0e\x32\x11.voxline.v1.Level\x12 \n\x05speed\x18\x03 \x01(\x0e\x32\x11.voxline.v1.Level*{\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41PABILITY_CLONE\x10\x01\x12$\n CAPABILITY_CLONE_WITH_TRANSCRIPT\x10\x02\x12\x15\n\x11\x43\x41PABILITY_DESIGN\x10\x03*D\n\x06Gender\x12\x16\n\x12GENDER_UNSPECIFIED\x10\x00\x12\x11\n\rGENDER_FEMALE\x10\x01\x12\x0f\n\x0bGENDER_MALE\x10\x02*z\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eLEVEL_VERY_LOW\x10\x01\x12\r\n\tLEVEL_LOW\x10\x02\x12\x12\n\x0eLEVEL_MODERATE\x10\x03\x12\x0e\n\nLEVEL_HIGH\x10\x04\x12\x13\n\x0fLEVEL_VERY_HIGH\x10\x05\x32J\n\x0cModelService\x12:\n\x08GetModel\x12\x1b.voxline.v1.GetModelRequest\x1a\x11.voxline.v1.Modelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxline/v1/model.proto\x12\nvoxline.v1\"\x11\n\x0fGetModelRequest\"\xe0\x03\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x19\n\x11sample_rate_hertz\x18\x04 \x01(\r\x12\x18\n\x10\x66rame_rate_hertz\x18\x05 \x01(\x01\x12\x11\n\tcodebooks\x18\x06 \x01(\r\x12\x15\n\rcodebook_size\x18\x07 \x01(\r\x12\x1a\n\x12global_token_count\x18\x08 \x01(\r\x12\x1c\n\x14global_codebook_size\x18\t \x01(\r\x12\x1e\n\x16receptive_field_frames\x18\n \x01(\r\x12,\n\x0c\x63\x61pabilities\x18\x0b \x03(\x0e\x32\x16.voxline.v1.Capability\x12\x31\n\x0f\x62uilt_in_voices\x18\x0c \x03(\x0b\x32\x18.voxline.v1.BuiltInVoice\x12\x15\n\rdefault_voice\x18\r \x01(\t\x12\x1e\n\x16max_segment_characters\x18\x0e \x01(\r\x12\x1d\n\x15max_reference_seconds\x18\x0f \x01(\x01\x12\x1a\n\x12\x66irst_audio_frames\x18\x10 \x01(\r\x12\x1f\n\x17usual_look_ahead_frames\x18\x11 \x01(\r\"[\n\x0c\x42uiltInVoice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12)\n\x06\x64\x65sign\x18\x03 \x01(\x0b\x32\x19.voxline.v1.DesignedVoice\"w\n\rDesignedVoice\x12\"\n\x06gender\x18\x01 \x01(\x0e\x32\x12.voxline.v1.Gender\x12 \n\x05pitch\x18\x02 \x01(\x0e\x32\x11.voxline.v1.Level\x12 \n\x05speed\x18\x03 \x01(\x0e\x32\x11.voxline.v1.Level*{\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41PABILITY_CLONE\x10\x01\x12$\n CAPABILITY_CLONE_WITH_TRANSCRIPT\x10\x02\x12\x15\n\x11\x43\x41PABILITY_DESIGN\x10\x03*D\n\x06Gender\x12\x16\n\x12GENDER_UNSPECIFIED\x10\x00\x12\x11\n\rGENDER_FEMALE\x10\x01\x12\x0f\n\x0bGENDER_MALE\x10\x02*z\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eLEVEL_VERY_LOW\x10\x01\x12\r\n\tLEVEL_LOW\x10\x02\x12\x12\n\x0eLEVEL_MODERATE\x10\x03\x12\x0e\n\nLEVEL_HIGH\x10\x04\x12\x13\n\x0fLEVEL_VERY_HIGH\x10\x05\x32J\n\x0cModelService\x12:\n\x08GetModel\x12\x1b.voxline.v1.GetModelRequest\x1a\x11.voxline.v1.Modelb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voxline.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CAPABILITY']._serialized_start=721
-  _globals['_CAPABILITY']._serialized_end=844
-  _globals['_GENDER']._serialized_start=846
-  _globals['_GENDER']._serialized_end=914
-  _globals['_LEVEL']._serialized_start=916
-  _globals['_LEVEL']._serialized_end=1038
+  _globals['_CAPABILITY']._serialized_start=754
+  _globals['_CAPABILITY']._serialized_end=877
+  _globals['_GENDER']._serialized_start=879
+  _globals['_GENDER']._serialized_end=947
+  _globals['_LEVEL']._serialized_start=949
+  _globals['_LEVEL']._serialized_end=1071
   _globals['_GETMODELREQUEST']._serialized_start=38
   _globals['_GETMODELREQUEST']._serialized_end=55
   _globals['_MODEL']._serialized_start=58
-  _globals['_MODEL']._serialized_end=505
-  _globals['_BUILTINVOICE']._serialized_start=507
-  _globals['_BUILTINVOICE']._serialized_end=598
-  _globals['_DESIGNEDVOICE']._serialized_start=600
-  _globals['_DESIGNEDVOICE']._serialized_end=719
-  _globals['_MODELSERVICE']._serialized_start=1040
-  _globals['_MODELSERVICE']._serialized_end=1114
+  _globals['_MODEL']._serialized_end=538
+  _globals['_BUILTINVOICE']._serialized_start=540
+  _globals['_BUILTINVOICE']._serialized_end=631
+  _globals['_DESIGNEDVOICE']._serialized_start=633
+  _globals['_DESIGNEDVOICE']._serialized_end=752
+  _globals['_MODELSERVICE']._serialized_start=1073
+  _globals['_MODELSERVICE']._serialized_end=1147
 # @@protoc_insertion_point(module_scope)

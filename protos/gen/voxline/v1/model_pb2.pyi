@@ -146,6 +146,7 @@ class Model(_message.Message):
     MAX_SEGMENT_CHARACTERS_FIELD_NUMBER: _builtins.int
     MAX_REFERENCE_SECONDS_FIELD_NUMBER: _builtins.int
     FIRST_AUDIO_FRAMES_FIELD_NUMBER: _builtins.int
+    USUAL_LOOK_AHEAD_FRAMES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Name of the checkpoint, e.g. "voxline-small". Equal in all stages of a deployment."""
     family: _builtins.str
@@ -174,6 +175,8 @@ class Model(_message.Message):
     """Tokenizer: longest reference audio that it accepts."""
     first_audio_frames: _builtins.int
     """Detokenizer: frames that it needs, beside the look-ahead, before there is any audio."""
+    usual_look_ahead_frames: _builtins.int
+    """Detokenizer: look-ahead, in frames, with which it sounds as it does with all of its receptive field; 0 says nothing."""
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:
         """LLM: what it can do with a voice."""
@@ -201,10 +204,11 @@ class Model(_message.Message):
         max_segment_characters: _builtins.int = ...,
         max_reference_seconds: _builtins.float = ...,
         first_audio_frames: _builtins.int = ...,
+        usual_look_ahead_frames: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in_voices", b"built_in_voices", "capabilities", b"capabilities", "codebook_size", b"codebook_size", "codebooks", b"codebooks", "default_voice", b"default_voice", "engine", b"engine", "family", b"family", "first_audio_frames", b"first_audio_frames", "frame_rate_hertz", b"frame_rate_hertz", "global_codebook_size", b"global_codebook_size", "global_token_count", b"global_token_count", "id", b"id", "max_reference_seconds", b"max_reference_seconds", "max_segment_characters", b"max_segment_characters", "receptive_field_frames", b"receptive_field_frames", "sample_rate_hertz", b"sample_rate_hertz"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in_voices", b"built_in_voices", "capabilities", b"capabilities", "codebook_size", b"codebook_size", "codebooks", b"codebooks", "default_voice", b"default_voice", "engine", b"engine", "family", b"family", "first_audio_frames", b"first_audio_frames", "frame_rate_hertz", b"frame_rate_hertz", "global_codebook_size", b"global_codebook_size", "global_token_count", b"global_token_count", "id", b"id", "max_reference_seconds", b"max_reference_seconds", "max_segment_characters", b"max_segment_characters", "receptive_field_frames", b"receptive_field_frames", "sample_rate_hertz", b"sample_rate_hertz", "usual_look_ahead_frames", b"usual_look_ahead_frames"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -145,11 +145,21 @@ class _BiCodecFile(_Section):
 C = TypeVar("C", bound=BaseModel)
 
 
+class Extras(_Section):
+    """voxline.yaml: what the published layout does not say of a checkpoint; every key, and the file, may be left out.
+
+    look_ahead_frames: as many as are enough for the ear.
+    """
+
+    look_ahead_frames: Annotated[int, Field(ge=0)] = 24
+
+
 class SparkConfig(_Section):
-    """Both files of one model directory."""
+    """The files of one model directory."""
 
     audio: AudioConfig
     codec: BiCodecConfig
+    extras: Extras
 
     @classmethod
     def read(cls, model_dir: Path) -> SparkConfig:
@@ -161,7 +171,8 @@ class SparkConfig(_Section):
                 f"{file}: audio_tokenizer.decoder.rates {codec.decoder.rates} multiply to {codec.decoder.hop}, "
                 f"expected latent_hop_length {audio.latent_hop_length} of config.yaml"
             )
-        return cls(audio=audio, codec=codec)
+        extras = model_dir / "voxline.yaml"
+        return cls(audio=audio, codec=codec, extras=_read(extras, Extras) if extras.exists() else Extras())
 
 
 def _read(file: Path, kind: type[C]) -> C:

@@ -95,6 +95,7 @@ class SparkDetokenizer:
         self.generator = weights.load(partial(WaveGenerator, codec.decoder), "decoder").to(device)
         self.receptive_field = int(reach(self.prenet)) + self.generator.look_ahead
         parts = nn.ModuleList((self.prenet, self.generator))
+        self.usual_look_ahead = config.extras.look_ahead_frames
         self._layout = StateLayout(parts)
         self._spare_tokens = forward_tokens(parts) if device.type == "cpu" else inf
 

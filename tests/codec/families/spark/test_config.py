@@ -43,7 +43,18 @@ def test_the_bundled_voice_is_read() -> None:
 def test_unknown_keys_are_ignored(tmp_path: Path, audio: Document, codec: Document) -> None:
     audio["new"] = codec["new"] = codec["audio_tokenizer"]["decoder"]["new"] = {"x": [1]}
     del codec["audio_tokenizer"]["postnet"]
-    assert SparkConfig.read(written(tmp_path, audio, codec)) == SparkConfig.read(SMALL)
+    read, small = SparkConfig.read(written(tmp_path, audio, codec)), SparkConfig.read(SMALL)
+    assert (read.audio, read.codec) == (small.audio, small.codec)
+
+
+def test_the_look_ahead_is_the_checkpoints_own_or_a_safe_one(tmp_path: Path, audio: Document, codec: Document) -> None:
+    folder = written(tmp_path, audio, codec)
+    assert SparkConfig.read(folder).extras.look_ahead_frames == 24
+    (folder / "voxline.yaml").write_text("look_ahead_frames: 7\nmax_segment_characters: 90\n")
+    assert SparkConfig.read(folder).extras.look_ahead_frames == 7
+    (folder / "voxline.yaml").write_text("look_ahead_frames: -1\n")
+    with pytest.raises(CheckpointError, match=r"voxline.yaml: look_ahead_frames"):
+        SparkConfig.read(folder)
 
 
 CHANGES: list[tuple[Change, str]] = [
