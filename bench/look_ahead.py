@@ -1,4 +1,4 @@
-"""What short look-ahead costs and gains: error against the whole utterance, added latency, frames computed.
+"""What short look-ahead costs and gains: difference to the whole utterance, added latency, frames computed.
 
     python -m bench.look_ahead --model models/voxline-small
 
@@ -7,6 +7,7 @@ comes later by the latency of the table than at look-ahead 0; the time to gather
 """
 
 import asyncio
+import math
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,9 +35,10 @@ from services.llm.families import load_family
 from services.llm.families.family import Family
 from services.llm.sampling import Sampling
 from services.llm.voices import Design, DesignedVoice
+from training.codec.spectra import MELS, Spectra
 
 SENTENCES = Path(__file__).with_name("speech") / "sentences.txt"
-LOOK_AHEADS = (0, 2, 4, 8, 16, 32, None)
+LOOK_AHEADS = (0, 4, 6, 8, 12, 16, 24, 32, None)
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,14 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Row:
-    """Errors relative to the RMS of the whole decode; frames computed per frame heard; CPU-seconds per second heard."""
+    """error, worst_chunk: of waveforms, relative to the RMS of the whole decode: also of a phase that no ear hears;
+    spectrum: mean difference of log-mel spectra, dB. Frames computed per frame heard; CPU-seconds per second heard.
+    """
 
     tokens: int
     error: float
     worst_chunk: float
+    spectrum: float
     prenet: float
     generator: float
     cpu: float
@@ -117,6 +122,7 @@ def measure(detokenizer: SparkDetokenizer, spoken: list[Utterance], look_ahead: 
         tokens=detokenizer.receptive_field if look_ahead is None else look_ahead,
         error=float(np.mean([np.sqrt(np.mean(error**2)) for error in errors])),
         worst_chunk=max(rms for error in errors for rms in chunk_rms(error, chunk * detokenizer.hop)),
+        spectrum=float(np.mean([apart(*pair) for pair in zip(heard, wholes, strict=True)])),
         prenet=float(computed(detokenizer.prenet) / frames),
         generator=float(computed(detokenizer.generator) / frames),
         cpu=cpu * detokenizer.frame_rate / frames,
@@ -135,12 +141,18 @@ def relative(error: Samples, whole: Samples) -> NDArray[np.float64]:
     return error / rms
 
 
+def apart(first: Samples, second: Samples) -> float:
+    """Mean difference of two log-mel spectra, dB."""
+    mels = Spectra()(torch.from_numpy(np.stack([first, second])))[0][:, :, :MELS]
+    return float((mels[0] - mels[1]).abs().mean()) * 20 / math.log(10)
+
+
 def chunk_rms(error: NDArray[np.float64], samples: int) -> list[float]:
     return [float(np.sqrt(np.mean(error[at : at + samples] ** 2))) for at in range(0, len(error), samples)]
 
 
 def table(detokenizer: SparkDetokenizer, rows: list[Row]) -> Table:
-    columns = ("look-ahead", "latency", "error", "worst chunk", "prenet", "generator", "CPU RTF")
+    columns = ("look-ahead", "latency", "error", "worst chunk", "spectrum", "prenet", "generator", "CPU RTF")
     shown = Table(*columns, box=MARKDOWN)
     for row in rows:
         full = " (full)" if row.tokens == detokenizer.receptive_field else ""
@@ -149,6 +161,7 @@ def table(detokenizer: SparkDetokenizer, rows: list[Row]) -> Table:
             f"{1000 * row.tokens / detokenizer.frame_rate:.0f} ms",
             f"{decibels(row.error):.1f} dB",
             f"{decibels(row.worst_chunk):.1f} dB",
+            f"{row.spectrum:.2f} dB",
             f"{row.prenet:.2f}",
             f"{row.generator:.2f}",
             f"{row.cpu:.3f}",

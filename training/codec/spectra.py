@@ -10,7 +10,7 @@ from training.corpus.utterance import SAMPLE_RATE
 from training.frames import FIRST_FRAME, HOP
 
 _COARSE, _FINE = 1024, 512
-_MELS, _LOW_BINS, _FINE_MELS = 80, 80, 64
+MELS, _LOW_BINS, _FINE_MELS = 80, 80, 64
 FLOOR = 1e-3
 MEAN = -5.0
 """Of the logarithms, roughly."""
@@ -23,7 +23,7 @@ class Spectra(nn.Module):
     mel bands, twice a frame.
     """
 
-    coarse_width, fine_width = _MELS + _LOW_BINS, 2 * _FINE_MELS
+    coarse_width, fine_width = MELS + _LOW_BINS, 2 * _FINE_MELS
     mel: Tensor
     fine_mel: Tensor
     window: Tensor
@@ -32,7 +32,7 @@ class Spectra(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mel", slaney_filters(_mel(_COARSE, _MELS)), persistent=False)
+        self.register_buffer("mel", slaney_filters(_mel(_COARSE, MELS)), persistent=False)
         self.register_buffer("fine_mel", slaney_filters(_mel(_FINE, _FINE_MELS)), persistent=False)
         self.register_buffer("window", F.pad(torch.hann_window(640), (192, 192)), persistent=False)
         self.register_buffer("long_window", torch.hann_window(_COARSE), persistent=False)
