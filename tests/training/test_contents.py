@@ -9,7 +9,7 @@ from training.codec.sizes import SIZES
 from training.contents import store
 from training.contents.__main__ import OWNERS, contents_of, main
 from training.contents.features import features, moments_of, phones_at
-from training.contents.sounds import heard
+from training.contents.sounds import Sounds
 from training.contents.trees import Trees
 from training.corpus.corpus import Corpus
 from training.corpus.phones import PHONES
@@ -18,9 +18,8 @@ from training.options import Options
 
 
 def grown(corpus: Corpus, count: int) -> Trees:
-    rows = [heard(corpus, index) for index in range(len(corpus.utterances))]
-    phones, places, sounds = (np.concatenate(each) for each in zip(*rows, strict=True))
-    return Trees.grow(phones, places, sounds, count, 0)
+    heard = Sounds.of(corpus, range(len(corpus.utterances)))
+    return Trees.grow(heard.phones, heard.features, heard.cepstra, count, 0)
 
 
 def test_features_tell_the_place_among_the_phones(corpus: Corpus) -> None:
@@ -54,9 +53,9 @@ def test_a_content_belongs_to_one_phone(corpus: Corpus) -> None:
 
 def test_contents_say_more_of_the_sound_than_phones(corpus: Corpus) -> None:
     trees = grown(corpus, 300)
-    rows = [heard(corpus, index) for index in range(len(corpus.utterances))]
-    phones, places, sounds = (np.concatenate(each) for each in zip(*rows, strict=True))
-    assert spread(sounds, trees.of(phones, places)) < 0.8 * spread(sounds, phones)
+    heard = Sounds.of(corpus, range(len(corpus.utterances)))
+    contents = trees.of(heard.phones, heard.features)
+    assert spread(heard.cepstra, contents) < 0.8 * spread(heard.cepstra, heard.phones)
 
 
 def spread(sounds: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -23,8 +23,8 @@ from training.evaluate.__main__ import main as evaluate
 from training.evaluate.voice import ExportedVoice
 from training.export.__main__ import main as export
 from training.export.card import SPEECH
+from training.hearing.__main__ import exported_tokenizer
 from training.hearing.__main__ import main as train_hearing
-from training.hearing.__main__ import trained as trained_tokenizer
 from training.llm.__main__ import main as train_llm
 from training.loop import read_log
 from training.options import Options
@@ -88,7 +88,7 @@ def test_the_exported_tokenizer_hears_as_the_trained_one(made: Options, voice: P
     """The speaker as its cached tokens say, and the code that was nearest in training."""
     corpus = Corpus(made.data / "train", torch.device("cpu"))
     globals_ = np.concatenate([np.load(file_of(made.out / "tokens" / "train", number)) for number in shards_of(corpus)])
-    tokenizer, trained = SparkTokenizer.load(voice), trained_tokenizer(made)
+    tokenizer, trained = SparkTokenizer.load(voice), exported_tokenizer(voice, TINY).eval()
     codes, speakers = [], []
     for index in range(16):
         samples = corpus.samples(index)

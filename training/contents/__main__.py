@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from training.codec.sizes import SIZES
 from training.contents import store
 from training.contents.features import features, moments_of
-from training.contents.sounds import heard
+from training.contents.sounds import Sounds
 from training.contents.trees import Trees
 from training.corpus import shards
 from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
@@ -54,11 +54,11 @@ def _grown(corpus: Corpus, most: int, seed: int) -> Trees:
     draws = np.random.default_rng(seed)
     teachers = {speaker.name for speaker in Cast.draw(PUPILS, HELD_OUT_SPEAKERS).teachers}
     of_teachers = [index for index, each in enumerate(corpus.utterances) if each.voice[:-1] in teachers]
-    chosen = draws.permutation(of_teachers)[:_UTTERANCES]
-    rows = [heard(corpus, int(index)) for index in chosen]
-    phones, places, sounds = (np.concatenate(each) for each in zip(*rows, strict=True))
-    kept = draws.permutation(len(phones))[:_MOST_FRAMES]
-    return Trees.grow(phones[kept], places[kept], sounds[kept], most, seed)
+    chosen = draws.choice(of_teachers, min(_UTTERANCES, len(of_teachers)), replace=False)
+    heard = Sounds.of(corpus, chosen.tolist())
+    count = len(heard.phones)
+    kept = draws.choice(count, min(_MOST_FRAMES, count), replace=False)
+    return Trees.grow(heard.phones[kept], heard.features[kept], heard.cepstra[kept], most, seed)
 
 
 if __name__ == "__main__":

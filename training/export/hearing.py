@@ -1,14 +1,16 @@
 """wav2vec2-large-xlsr-53/."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from training.corpus.utterance import SAMPLE_RATE
 from training.hearing.modules import Wav2Vec2
 
-FOLDER = "wav2vec2-large-xlsr-53"
+FOLDER, _WEIGHTS = "wav2vec2-large-xlsr-53", "model.safetensors"
 
 
 def write(voice: Path, wav2vec2: Wav2Vec2) -> None:
@@ -19,7 +21,12 @@ def write(voice: Path, wav2vec2: Wav2Vec2) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     (folder / "preprocessor_config.json").write_text(json.dumps(_PREPROCESSOR, indent=1) + "\n", encoding="utf-8")
     tensors = {name: tensor.cpu().half().contiguous() for name, tensor in wav2vec2.model.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    save_file(tensors, folder / _WEIGHTS, {"format": "pt"})
+
+
+def read(voice: Path) -> Mapping[str, Tensor]:
+    """What `write` wrote, in float32."""
+    return {name: tensor.float() for name, tensor in load_file(voice / FOLDER / _WEIGHTS).items()}
 
 
 _PREPROCESSOR = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from services.codec.families.spark import quantizer
+from services.codec.families.spark import encoder, quantizer
 from services.codec.families.spark.weights import Weights
 from training.codec.sizes import SIZES, CodecSizes
 from training.contents import store
@@ -22,7 +22,7 @@ from training.export import hearing as exported
 from training.hearing.clips import Clips
 from training.hearing.modules import Heads, Tokenizer
 from training.hearing.stage import Stage
-from training.loop import CHECKPOINT, Kept, Loop
+from training.loop import Kept, Loop
 from training.options import NOT_DONE, Options
 from training.prefetch import ahead
 from training.tokens.__main__ import VOICE
@@ -55,12 +55,16 @@ def main(options: Options) -> bool:
     return done
 
 
-def trained(options: Options) -> Tokenizer:
-    """As far as it has come. Raises FileNotFoundError."""
-    sizes, file = SIZES[options.size], options.out / NAME / CHECKPOINT
-    tokenizer = Tokenizer(sizes, _rows(options.out / VOICE, sizes))
-    tokenizer.load_state_dict(torch.load(file, "cpu", weights_only=True)["mean"]["mean"])
-    return tokenizer.eval().requires_grad_(False)
+def exported_tokenizer(voice: Path, sizes: CodecSizes) -> Tokenizer:
+    """As `main` left it in `voice`. Raises FileNotFoundError or CheckpointError."""
+    tokenizer = Tokenizer(sizes, _rows(voice, sizes))
+    tokenizer.wav2vec2.model.load_state_dict(exported.read(voice))
+    prefixes = (f"{encoder.PREFIX}.", f"{quantizer.PREFIX}.in_project.")
+    weights = Weights.read(voice / bicodec.FOLDER, prefixes)
+    for module, prefix in zip((tokenizer.encoder, tokenizer.in_project), prefixes, strict=True):
+        for name, parameter in module.named_parameters():
+            parameter.data.copy_(weights.tensor(prefix + name, parameter.shape))
+    return tokenizer
 
 
 def _rows(voice: Path, sizes: CodecSizes) -> Tensor:
@@ -72,9 +76,9 @@ def _rows(voice: Path, sizes: CodecSizes) -> Tensor:
 
 def published(tokenizer: Tokenizer) -> Mapping[str, Tensor]:
     """All but wav2vec2, under the published names."""
-    encoder = {f"encoder.{name}": tensor for name, tensor in tokenizer.encoder.state_dict().items()}
+    parts = {f"{encoder.PREFIX}.{name}": tensor for name, tensor in tokenizer.encoder.state_dict().items()}
     projection = tokenizer.in_project.state_dict().items()
-    return {**encoder, **{f"{quantizer.PREFIX}.in_project.{name}": tensor for name, tensor in projection}}
+    return {**parts, **{f"{quantizer.PREFIX}.in_project.{name}": tensor for name, tensor in projection}}
 
 
 def _seconds(options: Options, compute: Compute) -> float:

@@ -4,13 +4,14 @@ import sys
 
 import torch
 
+from training.codec.sizes import SIZES
 from training.contents.__main__ import NAME as CONTENTS
 from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
 from training.corpus.corpus import Corpus
 from training.corpus.speakers import LEVELS, Cast, Voice
 from training.device import Compute
 from training.export import bicodec
-from training.hearing.__main__ import trained
+from training.hearing.__main__ import exported_tokenizer
 from training.loop import Kept, Loop
 from training.options import NOT_DONE, Options
 from training.prefetch import ahead
@@ -41,7 +42,7 @@ def main(options: Options) -> bool:
     designed = {Voice(teacher, level).name for teacher in teachers for level in range(LEVELS)}
     decoder = Decoder(voice).to(compute.device)
     judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)
-    listener = Listener(trained(options)).to(compute.device)
+    listener = Listener(exported_tokenizer(voice, SIZES[options.size])).to(compute.device)
     crops = iter(
         Crops(corpus, tokens, _FRAMES, _rows(options, compute), decoder.contents, designed, (options.seed, *loop.seed))
     )
