@@ -79,13 +79,14 @@ async def test_same_seed_same_tokens_alone_and_in_a_batch(engine: Engine) -> Non
 
 
 async def test_another_seed_gives_other_tokens(engine: Engine) -> None:
-    results = [await drawn(engine, PROMPTS[4], Sampling(max_tokens=20, seed=seed)) for seed in range(4)]
+    results = [await drawn(engine, PROMPTS[4], Sampling(max_tokens=20, min_tokens=20, seed=seed)) for seed in range(4)]
     assert len({tuple(result) for result in results}) == 4
 
 
 async def test_greedy_ignores_the_seed(engine: Engine) -> None:
     results = [
-        await drawn(engine, PROMPTS[4], Sampling(max_tokens=20, temperature=0.0, seed=seed)) for seed in range(2)
+        await drawn(engine, PROMPTS[4], Sampling(max_tokens=20, min_tokens=20, temperature=0.0, seed=seed))
+        for seed in range(2)
     ]
     assert results[0] == results[1]
 
@@ -115,11 +116,12 @@ async def test_allowed_ids_may_be_scattered(name: str, model: EngineModel, cache
 
 
 async def test_a_stop_id_ends_the_generation_and_is_its_last(engine: Engine) -> None:
-    greedy = Sampling(max_tokens=20, temperature=0.0)
-    free = await drawn(engine, PROMPTS[5], greedy, frozenset())
-    stop = free[7]
-    assert await drawn(engine, PROMPTS[5], greedy, frozenset({stop, END})) == free[: free.index(stop) + 1]
+    greedy = Sampling(max_tokens=20, min_tokens=20, temperature=0.0)
+    free = await drawn(engine, PROMPTS[5], greedy)
     assert len(free) == 20
+    assert END not in free
+    # To what is no text the bundled voice would rather say nothing.
+    assert await drawn(engine, PROMPTS[5], dataclasses.replace(greedy, min_tokens=7)) == [*free[:7], END]
 
 
 async def test_no_stop_id_before_min_tokens(engine: Engine) -> None:
@@ -130,10 +132,9 @@ async def test_no_stop_id_before_min_tokens(engine: Engine) -> None:
 
 
 async def test_repetition_penalty_is_heard(engine: Engine) -> None:
+    greedy = Sampling(max_tokens=60, min_tokens=60, temperature=0.0)
     plain, punished = [
-        await drawn(
-            engine, PROMPTS[5], Sampling(max_tokens=60, temperature=0.0, repetition_penalty=penalty), frozenset()
-        )
+        await drawn(engine, PROMPTS[5], dataclasses.replace(greedy, repetition_penalty=penalty))
         for penalty in (1.0, 1.5)
     ]
     assert len(set(punished)) > len(set(plain))

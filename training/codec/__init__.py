@@ -1,1 +1,1 @@
-"""The codec: modules, losses and the two stages of its training."""
+"""The frame-rate half of the codec: what turns codes and voices into frames, and its training."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.codec.phases import planes_at
+from training.contents.features import moments_of
 from training.corpus.corpus import Corpus
 from training.corpus.speakers import Cast
 from training.frames import FIRST_FRAME, HOP
@@ -79,7 +80,7 @@ class Batches:
         return self._contents[index][start : start + FRAMES].astype(np.int64)
 
     def _planes_at(self, index: int, start: int) -> NDArray[np.int64]:
-        return planes_at(FIRST_FRAME // 2 + HOP * np.arange(start, start + FRAMES), self._corpus.pitches[index])
+        return planes_at(moments_of(FRAMES, start), self._corpus.pitches[index])
 
     def _heard(self, voice: str) -> tuple[int, int]:
         index = self._one_of(self._corpus.by_voice[voice])

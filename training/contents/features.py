@@ -28,9 +28,9 @@ def features(moments: NDArray[np.int64], utterance: Utterance) -> tuple[NDArray[
     return phones, np.concatenate([places.astype(np.float32), *others], 1)
 
 
-def moments_of(frames: int) -> NDArray[np.int64]:
-    """The middles of the first so many frames, in samples."""
-    return FIRST_FRAME // 2 + HOP * np.arange(frames)
+def moments_of(frames: int, first: int = 0) -> NDArray[np.int64]:
+    """The middles of so many frames, in samples."""
+    return FIRST_FRAME // 2 + HOP * np.arange(first, first + frames)
 
 
 def _places(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.codec.phases import planes_at
-from training.contents.features import phones_at
+from training.contents.features import moments_of, phones_at
 from training.corpus.corpus import Corpus
 from training.corpus.utterance import SAMPLE_RATE
 from training.frames import FIRST_FRAME, HOP
@@ -54,7 +54,7 @@ class Clips:
     def _labels(self, index: int, start: int, frames: int) -> NDArray[np.int64]:
         """[3, frames]"""
         contents = self._contents[index][start : start + frames].astype(np.int64)
-        moments = FIRST_FRAME // 2 + HOP * np.arange(start, start + len(contents))
+        moments = moments_of(len(contents), start)
         planes = planes_at(moments, self._corpus.pitches[index])
         phones = phones_at(moments, self._corpus.utterances[index])
         labels = np.full((3, frames), -100)

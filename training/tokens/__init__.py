@@ -1,1 +1,1 @@
-"""The corpus as tokens of the trained codec."""
+"""Who speaks in each utterance of the corpus, as the trained codec hears it."""

@@ -36,8 +36,8 @@ class Crop:
 
 
 class Crops:
-    """Endless. frames: of a crop, margins included; rows: of a batch; contents: how many
-    there are; often: voices that are heard more often than others.
+    """Endless. frames: of a crop, margins included; rows: of a batch; contents: how many there are; often: voices that
+    are heard more often than others.
     """
 
     def __init__(
