@@ -19,8 +19,8 @@ class LlmSettings(ServerSettings):
     engine: Literal["auto", "openvino", "transformers", "vllm"] = Field(
         "auto", description="What runs the model; auto: vllm with an NVIDIA GPU, else openvino."
     )
-    precision: Literal["auto", "f32", "bf16", "q8_0", "q4_0"] = Field(
-        "auto", description="How weights are kept; auto: q8_0 on openvino, bf16 on vllm, f32 on transformers."
+    precision: Literal["auto", "f32", "bf16", "int8", "q4_0"] = Field(
+        "auto", description="How weights are kept; auto: int8 on openvino, bf16 on vllm, f32 on transformers."
     )
     cache_dir: Path = Field(Path("~/.cache/voxline"), description="Folder of converted checkpoints.")
     threads: int = Field(1, ge=0, description="CPU threads of the model; 0 leaves it to the engine.")

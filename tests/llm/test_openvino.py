@@ -103,7 +103,7 @@ def test_scattered_ids_have_the_logits_of_contiguous_ones(family: Family, ids: l
     )
 
 
-@pytest.mark.parametrize(("precision", "likeness"), [("bf16", 0.9999), ("q8_0", 0.999), ("q4_0", 0.97)])
+@pytest.mark.parametrize(("precision", "likeness"), [("bf16", 0.9999), ("int8", 0.999), ("q4_0", 0.97)])
 def test_fewer_bits_keep_the_shape_of_the_logits(
     small_family: Family, small_ids: list[int], small_expected: Logits, precision: str, likeness: float
 ) -> None:
@@ -140,7 +140,7 @@ def test_same_contents_elsewhere_are_the_same_entry(copied: EngineModel, tmp_pat
 
 def test_whatever_the_graph_depends_on_makes_another_entry(copied: EngineModel, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    entries = {converted(copied, "f32", cache), converted(copied, "q8_0", cache)}
+    entries = {converted(copied, "f32", cache), converted(copied, "int8", cache)}
     entries.add(converted(dataclasses.replace(copied, allowed=copied.allowed[1:]), "f32", cache))
     weights = copied.directory / "model.safetensors"
     changed = bytearray(weights.read_bytes())

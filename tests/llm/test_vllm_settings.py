@@ -28,7 +28,7 @@ def kv_cache_tokens(context: int, max_batch: int, precision: str = "bf16") -> fl
     return settings["kv_cache_memory_bytes"] / token
 
 
-@pytest.mark.parametrize("precision", ["fp16", "f16", "q8_0"])
+@pytest.mark.parametrize("precision", ["fp16", "f16", "int8"])
 def test_other_precisions_are_refused_with_the_reason(precision: str) -> None:
     with pytest.raises(ValueError, match=f"{precision}.*only bf16, f32.*fp16.*overflow"):
         engine_settings(model(), CONFIG, options(precision))

@@ -1,6 +1,6 @@
 """openvino: the engine for CPUs, continuous batching over paged attention.
 
-Seeds: in f32 and bf16 a request's tokens do not depend on what else is in the batch. In q8_0 and q4_0 that holds with
+Seeds: in f32 and bf16 a request's tokens do not depend on what else is in the batch. In int8 and q4_0 that holds with
 one thread; with more, OpenVINO's 8-bit products of a batch round otherwise than those of a lone sequence.
 """
 

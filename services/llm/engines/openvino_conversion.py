@@ -18,7 +18,7 @@ from services.llm.engines.openvino_graph import Qwen2Graph
 from services.llm.weights import Weights
 
 # To be raised with every change to the graph or to the precisions.
-_FORMAT = 1
+_FORMAT = 2
 
 
 def converted(model: EngineModel, precision: str, cache: Path) -> Path:
