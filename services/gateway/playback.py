@@ -13,6 +13,8 @@ from services.runtime.audio import Audio
 
 # Samples below this are silence to a listener.
 _AUDIBLE = 1e-3
+# What came so many seconds of waiting ago counts less for the pace, by e.
+_RECENT = 1.0
 
 
 @dataclass(eq=False)
@@ -29,8 +31,8 @@ class Playback:
     audio_seconds: float = 0.0
     waited: float = 0.0
     starved: float = 0.0
-    _first_audio: float = 0.0
-    _first_wait: float = 0.0
+    _recent_audio: float = 0.0
+    _recent_wait: float = 0.0
     _empty_at: float | None = None
 
     def asked(self, now: float) -> None:
@@ -39,11 +41,13 @@ class Playback:
     def received(self, audio: Audio, now: float) -> None:
         """What was asked for has come."""
         assert self.asked_at is not None, "audio that nobody asked for"
-        self.waited += now - self.asked_at
-        if self._empty_at is None:
-            self._first_audio, self._first_wait = audio.seconds, self.waited
-        else:
+        wait = now - self.asked_at
+        self.waited += wait
+        if self._empty_at is not None:
             self.starved += max(0.0, now - max(self._empty_at, self.asked_at))
+            kept = math.exp(-wait / _RECENT)
+            self._recent_audio = kept * self._recent_audio + audio.seconds
+            self._recent_wait = kept * self._recent_wait + wait
         self.asked_at = None
         self._empty_at = max(self._empty_at or now, now) + audio.seconds
         self.audio_seconds += audio.seconds
@@ -52,8 +56,8 @@ class Playback:
 
     @property
     def steady(self) -> tuple[float, float]:
-        """Seconds of audio after the first piece, and how long the listener waited for them."""
-        return self.audio_seconds - self._first_audio, self.waited - self._first_wait
+        """Seconds of audio after the first piece, and of waiting for them; what is old counts less."""
+        return self._recent_audio, self._recent_wait
 
     def lead(self, now: float, patience: float) -> float:
         """How soon the listener notices that we are late: when it has played all, or, before the first audio, when it
