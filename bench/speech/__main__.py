@@ -165,8 +165,8 @@ def bench(
     """
     teachers, fields, texts = with_teachers(voices), request_fields(request), read_sentences(sentences)
     folder = find_model(model, "main")
-    with Listeners(texts, processes) as listeners, served(url, folder) as where, TemporaryDirectory() as data:
-        teacher = Teacher(Path(data) / "espeak-ng-data")
+    with Listeners(texts, processes) as listeners, served(url, folder) as where:
+        teacher = Teacher()
         speakers = Speakers(teacher, Codec(folder), System(Api(where, api_key), fields), PhoneEar.load(EAR))
         utterances = listen(speakers, teachers, texts[:limit], listeners, seed)
     utterances.sort(key=lambda each: (list(teachers).index(each.voice), (TEACHER, CODEC, SYSTEM).index(each.source)))

@@ -116,7 +116,7 @@ def clone(api: Api, audio: Samples) -> None:
 def main(model: ModelOption = None, page: Annotated[Path, typer.Option(help="The file to write.")] = PAGE) -> None:
     folder = find_model(model, "main")
     with TemporaryDirectory() as scratch, running_stack(Path(scratch), folder) as stack:
-        api, teacher = Api(stack.url, ""), Teacher(Path(scratch) / "espeak-ng-data")
+        api, teacher = Api(stack.url, ""), Teacher()
         chosen = samples(read_sentences(UNSEEN))
         clone(api, teacher.say(REFERENCE, chosen[-1].teacher).samples)
         made = Page(page.with_suffix(""), teacher, Codec(folder), System(api))

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import soxr
 
 from bench.speech.ears import SAMPLE_RATE, Samples
 from services.cli.failure import Failure
-from training.corpus.espeak import Espeak, install
+from training.corpus.espeak import Espeak
 from training.corpus.phones import INDEX, SILENCE
 from training.corpus.render import render
 from training.corpus.speakers import GENDERS, MODERATE, Cast
@@ -28,13 +27,10 @@ class Lesson:
 
 
 class Teacher:
-    """`folder`: for espeak-ng's data."""
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self._voices = Cast.draw(0, 0).voices
         self.version = version("espeakng-loader")
-        install(folder, [(voice.name, voice.speaker.variant(voice.pitch)) for voice in self._voices.values()])
-        self._espeak = Espeak(folder)
+        self._espeak = Espeak()
 
     def say(self, text: str, voice: str) -> Lesson:
         """At the usual speed. Raises Failure for a voice that is none of the teachers'."""

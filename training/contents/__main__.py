@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,14 +23,18 @@ from training.options import NOT_DONE, Options
 
 NAME = "contents"
 PARTS = ("held_out", "train")
-OWNERS = "owners.npy"
-"""Of each content its phone."""
+OWNERS, TREES = "owners.npy", "trees.joblib"
+"""Of each content its phone; what tells contents, so that another corpus gets the same."""
 _MOST_FRAMES, _UTTERANCES = 200_000, 1500
 
 
 def main(options: Options) -> bool:
     folder, most = options.out / NAME, SIZES[options.size].contents
-    trees = _grown(Corpus(options.data / "train", torch.device("cpu")), most, options.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / TREES).exists():
+        grown = _grown(Corpus(options.data / "train", torch.device("cpu")), most, options.seed)
+        joblib.dump(grown, folder / TREES, compress=True)
+    trees: Trees = joblib.load(folder / TREES)
     print(f"{trees.count} contents")
     for part in PARTS:
         (folder / part).mkdir(parents=True, exist_ok=True)

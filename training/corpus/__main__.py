@@ -7,7 +7,6 @@ from multiprocessing import get_context
 
 from training.budget import Budget
 from training.corpus import shards
-from training.corpus.espeak import install
 from training.corpus.speakers import Cast, Speaker
 from training.corpus.task import SENTENCES_PER_SHARD, Task
 from training.corpus.utterance import SAMPLE_RATE
@@ -15,8 +14,7 @@ from training.options import NOT_DONE, Options
 from training.progress import Progress
 from training.text.__main__ import HELD_OUT, TRAINING
 
-ESPEAK = "espeak-ng-data"
-PUPILS, HELD_OUT_SPEAKERS = 46, 12
+PUPILS, HELD_OUT_SPEAKERS = 500, 12
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,11 @@ class Part:
         for number, start in enumerate(range(0, len(sentences), SENTENCES_PER_SHARD)):
             part = sentences[start : start + SENTENCES_PER_SHARD]
             if number not in done:
-                yield Task(folder, number, part, self.teachers, self.others, options.data / ESPEAK, options.seed)
+                yield Task(folder, number, part, self.teachers, self.others, options.seed)
 
 
 def main(options: Options) -> bool:
     cast = Cast.draw(PUPILS, HELD_OUT_SPEAKERS)
-    install(options.data / ESPEAK, [(voice.name, voice.speaker.variant(voice.pitch)) for voice in cast.voices.values()])
     parts = (
         Part("held_out", HELD_OUT, max(options.count // 10, 8), (), cast.held_out),
         Part("train", TRAINING, options.count, cast.teachers, cast.pupils),

@@ -5,9 +5,10 @@ The library comes with the package espeakng-loader. It has one state per process
 
 import ctypes
 import shutil
-from collections.abc import Iterable
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ _RATE, _PITCH, _RANGE = 1, 3, 4
 _END, _WORD, _PHONEME = 0, 1, 7
 _UTF8, _CHARACTERS = 1, 1
 _NEEDED = ("phondata", "phonindex", "phontab", "intonations", "en_dict", "lang/gmw/en", "lang/gmw/en-US")
-_VARIANTS = "voices/!v"
+_VARIANT = "voices/!v/current"
+# espeak-ng lists 350 voices at most, but reads a variant's file whenever it is chosen.
+_VOICE = b"en-us+current"
 
 
 class _Id(ctypes.Union):
@@ -60,12 +63,15 @@ class Spoken:
 
 
 class Espeak:
-    """`data`: a folder made by `install`."""
+    """American English, in a folder of its own."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self) -> None:
         import espeakng_loader
 
-        self._variants = {file.name for file in (data / _VARIANTS).iterdir()}
+        data = Path(mkdtemp())
+        weakref.finalize(self, shutil.rmtree, data)
+        _install(Path(espeakng_loader.get_data_path()), data)
+        self._variant = data / _VARIANT
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         options = _PHONEME_EVENTS | _DONT_EXIT
         self.sample_rate = int(self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), options))
@@ -77,13 +83,13 @@ class Espeak:
         self._callback = _Callback(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def say(self, text: str, voice: str, words_per_minute: int) -> Spoken:
-        """`voice`: a name such as en-us or en-us+VARIANT. Raises ValueError for one that is not there."""
+    def say(self, text: str, variant: str, words_per_minute: int) -> Spoken:
+        """`variant`: of the voice, as espeak-ng's variant files describe one."""
         self._chunks, self._words, self._phones = [], [], []
-        # For a variant that is not there espeak-ng takes the plain voice.
-        known = voice.partition("+")[2] in {"", *self._variants}
-        if not known or self._library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise ValueError(f"espeak-ng has no voice {voice}")
+        self._variant.write_text(variant, encoding="utf-8")
+        status = self._library.espeak_SetVoiceByName(_VOICE)
+        if status != 0:
+            raise RuntimeError(f"espeak-ng takes no voice: status {status}")
         for parameter, value in ((_RATE, words_per_minute), (_PITCH, 50), (_RANGE, 50)):
             self._library.espeak_SetParameter(parameter, value, 0)
         encoded = text.encode()
@@ -110,14 +116,10 @@ class Espeak:
             self._phones.append((event.id.string.decode(), event.sample))
 
 
-def install(folder: Path, variants: Iterable[tuple[str, str]]) -> None:
-    """Copies what American English needs of espeak-ng's data to `folder`, and adds variants: names and contents."""
-    import espeakng_loader
-
-    source = Path(espeakng_loader.get_data_path())
+def _install(source: Path, folder: Path) -> None:
+    """Copies what American English needs of espeak-ng's data."""
     for name in _NEEDED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, folder / name)
-    (folder / _VARIANTS).mkdir(parents=True, exist_ok=True)
-    for name, content in variants:
-        (folder / _VARIANTS / name).write_text(content, encoding="utf-8")
+    (folder / _VARIANT).parent.mkdir(parents=True)
+    (folder / _VARIANT).write_text("language variant\n", encoding="utf-8")

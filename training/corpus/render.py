@@ -32,7 +32,7 @@ def choose_speed(text: str, draws: Generator) -> int:
 
 def render(espeak: Espeak, text: str, voice: Voice, speed: int, group: int) -> Rendered | None:
     """None for a text with foreign phones, or one that got too long. Shard and offset are left at 0."""
-    spoken = espeak.say(text, voice.espeak_name, WORDS_PER_MINUTE[speed])
+    spoken = espeak.say(text, voice.variant, WORDS_PER_MINUTE[speed])
     try:
         phones = _phones(spoken, espeak.sample_rate)
     except UnknownPhone:

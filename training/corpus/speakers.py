@@ -69,8 +69,9 @@ class Voice:
         return f"{self.speaker.name}{self.pitch}"
 
     @property
-    def espeak_name(self) -> str:
-        return f"en-us+{self.name}"
+    def variant(self) -> str:
+        """As espeak-ng's variant files describe a voice."""
+        return self.speaker.variant(self.pitch)
 
     @property
     def traits(self) -> tuple[float, ...]:

@@ -25,7 +25,6 @@ class Task:
     sentences: Sequence[str]
     teachers: Sequence[Speaker]
     others: Sequence[Speaker]
-    espeak: Path
     seed: int
 
     def run(self) -> int:
@@ -33,7 +32,7 @@ class Task:
         return shards.write(self.folder, self.number, self._rendered())
 
     def _rendered(self) -> Iterator[Rendered]:
-        espeak = Espeak(self.espeak)
+        espeak = Espeak()
         draws = np.random.default_rng([self.seed, self.number])
         for index, text in enumerate(self.sentences):
             speed = choose_speed(text, draws)

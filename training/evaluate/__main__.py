@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from training.corpus.__main__ import ESPEAK
 from training.corpus.corpus import Corpus
 from training.corpus.espeak import Espeak
 from training.corpus.speakers import GENDERS
@@ -25,7 +24,7 @@ def main(options: Options) -> dict[str, object]:
     device = Compute.choose(options.device).device
     voice = ExportedVoice(options.out / VOICE, device)
     ear = PhoneEar.load(options.out / NAME / FILE)
-    espeak = Espeak(options.data / ESPEAK)
+    espeak = Espeak()
     unheard = sentences(options.data / HELD_OUT)
     texts, longer = unheard[: options.count], understood.long(unheard)[: max(options.count // 5, 1)]
     held_out = Corpus(options.data / "held_out", torch.device("cpu"))

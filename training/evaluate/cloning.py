@@ -11,13 +11,14 @@ from training.corpus.corpus import Corpus
 from training.evaluate.sound import Samples, centroid, median_f0
 from training.evaluate.voice import ExportedVoice
 
+MEASURES = ("d_vector", "f0", "centroid")
 _LEAST_SAMPLES = 1600
 """In a shorter synthesis there is no voice to hear."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """text, to be said in the voice of utterance `own`; `other` is of another speaker."""
+    """text, to be said in the voice of utterance `own`; `other` is the same sentence by another speaker."""
 
     text: str
     own: int
@@ -26,17 +27,13 @@ class Trial:
 
 def trials(corpus: Corpus, texts: Sequence[str], count: int, seed: int) -> list[Trial]:
     draws = np.random.default_rng(seed)
-    utterances = corpus.utterances
-    made: list[Trial] = []
-    while len(made) < count:
-        own, other = (int(index) for index in draws.integers(len(utterances), size=2))
-        if utterances[own].voice[:-1] != utterances[other].voice[:-1]:
-            made.append(Trial(texts[len(made) % len(texts)], own, other))
-    return made
+    pairs = [pair for pair in corpus.by_group.values() if len(pair) == 2]
+    chosen = [draws.permutation(pairs[index]) for index in draws.integers(len(pairs), size=count)]
+    return [Trial(texts[place % len(texts)], int(own), int(other)) for place, (own, other) in enumerate(chosen)]
 
 
 def measure(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial], *, transcript: bool) -> dict[str, float]:
-    """Shares of the trials in which the synthesis is nearer to its own reference."""
+    """Shares of the trials in which the synthesis is nearer to its own reference: by each measure, by most of them."""
     said = voice.say([(trial.text, _voice(voice, corpus, trial, transcript=transcript)) for trial in tried])
     return _nearer(voice, corpus, tried, [spoken.samples for spoken in said])
 
@@ -56,18 +53,36 @@ def _after(index: int, indices: Sequence[int]) -> int:
 def _nearer(
     voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial], spoken: Sequence[Samples]
 ) -> dict[str, float]:
-    nearer = {"d_vector": 0, "f0": 0, "centroid": 0}
+    nearer: list[tuple[bool, ...]] = []
     for trial, samples in zip(tried, spoken, strict=True):
-        if len(samples) < _LEAST_SAMPLES:
-            continue
-        made, own, other = (
-            _traits(voice, each)
-            for each in (samples, corpus.samples(trial.own).numpy(), corpus.samples(trial.other).numpy())
+        if len(samples) >= _LEAST_SAMPLES:
+            clips = (samples, corpus.samples(trial.own).numpy(), corpus.samples(trial.other).numpy())
+            made, own, other = (Traits.of(voice, clip) for clip in clips)
+            nearer.append(made.nearer(own, other))
+    by_measure = [sum(column) for column in zip(*nearer, strict=True)]
+    counts = [*by_measure, sum(sum(row) >= 2 for row in nearer)]
+    return {name: count / len(tried) for name, count in zip((*MEASURES, "most"), counts, strict=True)}
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Of a clip. f0: its median, centroid: of the spectrum; Hz."""
+
+    d_vector: NDArray[np.float32]
+    f0: float
+    centroid: float
+
+    @classmethod
+    def of(cls, voice: ExportedVoice, samples: Samples) -> "Traits":
+        return cls(voice.d_vector(samples), max(median_f0(samples), 1.0), centroid(samples))
+
+    def nearer(self, own: "Traits", other: "Traits") -> tuple[bool, ...]:
+        """To `own` than to `other`, by each of the MEASURES."""
+        return (
+            _cosine(self.d_vector, own.d_vector) > _cosine(self.d_vector, other.d_vector),
+            _apart(self.f0, own.f0) < _apart(self.f0, other.f0),
+            _apart(self.centroid, own.centroid) < _apart(self.centroid, other.centroid),
         )
-        nearer["d_vector"] += _cosine(made[0], own[0]) > _cosine(made[0], other[0])
-        nearer["f0"] += abs(np.log(made[1] / own[1])) < abs(np.log(made[1] / other[1]))
-        nearer["centroid"] += abs(np.log(made[2] / own[2])) < abs(np.log(made[2] / other[2]))
-    return {name: count / len(tried) for name, count in nearer.items()}
 
 
 def global_tokens(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) -> dict[str, float]:
@@ -89,12 +104,12 @@ def _voice(voice: ExportedVoice, corpus: Corpus, trial: Trial, *, transcript: bo
     return ContinuedVoice(speaker, tokens.semantic_tokens, corpus.utterances[trial.own].text + " ")
 
 
-def _traits(voice: ExportedVoice, samples: Samples) -> tuple[NDArray[np.float32], float, float]:
-    return voice.d_vector(samples), max(median_f0(samples), 1.0), centroid(samples)
-
-
 def _cosine(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     return float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
+
+
+def _apart(first: float, second: float) -> float:
+    return abs(float(np.log(first / second)))
 
 
 def _shared(first: Sequence[int], second: Sequence[int]) -> float:

@@ -25,7 +25,7 @@ _STEPS = {
     "phones": ("the ear", ("said",)),
 }
 _PARTS = {"wav2vec2": "wav2vec2-large-xlsr-53", "BiCodec": "BiCodec", "Qwen2": "LLM"}
-_PERCENT = ("error", "right", "d_vector", "f0", "centroid", "shared")
+_PERCENT = ("error", "right", "d_vector", "f0", "centroid", "most", "shared")
 
 
 def card(voice: Path, out: Path, data: Path, characters: int) -> str:
