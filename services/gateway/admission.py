@@ -22,9 +22,9 @@ _FEW = 2
 _LATE, _OVERLOOKED = 0.1, 10.0
 # Of those who listen, so many may be late at a moment: a beginner has only its first chunk ahead.
 _LATE_SHARE = 1 / 8
-# Audio-seconds a second that each listener must still get with one more among them. Under 1, because first pieces are
-# made beside them and not counted.
-_LEAST_PACE = 0.9
+# Audio-seconds a second that each listener must still get with one more among them. Over 1: a piece is heard only once
+# it is whole, and pieces grow. Nothing is lost by it: newcomers wait, and come in as others end.
+_LEAST_PACE = 1.6
 # How often a newcomer looks again, in seconds.
 _LOOK_AGAIN = 0.05
 

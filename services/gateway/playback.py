@@ -14,7 +14,7 @@ from services.runtime.audio import Audio
 # Samples below this are silence to a listener.
 _AUDIBLE = 1e-3
 # What came so many seconds of waiting ago counts less for the pace, by e.
-_RECENT = 1.0
+_RECENT = 0.5
 
 
 @dataclass(eq=False)

@@ -162,7 +162,7 @@ async def ask_again(machine: Machine, draw: random.Random) -> None:
         await machine.listen(draw.uniform(SHORTEST, LONGEST))
 
 
-def standings(*leads: float, pace: float = 2.0) -> list[Standing]:
+def standings(*leads: float, pace: float = 3.0) -> list[Standing]:
     return [Standing(lead, audio=pace, waited=1.0) for lead in leads]
 
 
@@ -195,9 +195,9 @@ def test_nobody_may_come_in_while_others_need_all_that_there_is(listeners: list[
 
 
 @pytest.mark.parametrize("slots", [16, 256])
-async def test_sixteen_who_ask_again_and_again_are_never_turned_away(clock: Clock, start: Start, slots: int) -> None:
+async def test_twelve_who_ask_again_and_again_are_never_turned_away(clock: Clock, start: Start, slots: int) -> None:
     machine = start(slots)
-    for place in range(16):
+    for place in range(12):
         machine.start(ask_again(machine, random.Random(place)))
     await clock.run(30.0)
     assert machine.refused == 0
@@ -220,15 +220,15 @@ async def test_below_capacity_next_to_nobody_is_turned_away(clock: Clock, start:
     assert machine.refused <= 0.02 * len(machine.heard)
 
 
-@pytest.mark.parametrize(("slots", "load", "most"), [(16, 1.5, 0.1), (16, 4.0, 0.1), (256, 1.5, 1.0)])
+@pytest.mark.parametrize(("slots", "load"), [(16, 1.5), (16, 4.0), (256, 1.5)])
 async def test_overload_is_turned_away_and_those_inside_are_in_time(
-    clock: Clock, start: Start, slots: int, load: float, most: float
+    clock: Clock, start: Start, slots: int, load: float
 ) -> None:
     """With slots, newcomers wait for their first sound and starve nobody; without, all share what there is."""
     machine = start(slots)
     machine.start(arrivals(machine, load, random.Random(2)))
     await clock.run(30.0)
-    assert p95(machine.underruns) <= most
+    assert p95(machine.underruns) <= 0.1
     assert p95(machine.first_sounds) <= 2.5
     assert sum(one.audio_seconds for one in machine.heard) >= 0.85 * CAPACITY * 30.0
 
