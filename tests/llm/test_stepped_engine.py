@@ -149,10 +149,19 @@ async def test_close_frees_what_still_runs(tiny_model: EngineModel) -> None:
 
 def test_outbox_holds_ids_between_the_first_and_the_last() -> None:
     outbox = Outbox(hold_seconds=1000.0)
-    start, middle, end = Drawn(7, [1], False), Drawn(7, [2], False), Drawn(7, [3], True)
-    assert outbox.offer([start], may_hold=True) == [start]
-    assert outbox.offer([middle], may_hold=True) == []
-    assert outbox.offer([end], may_hold=True) == [middle, end]
+    assert outbox.offer([Drawn(7, [1], False)], may_hold=True) == [Drawn(7, [1], False)]
+    assert outbox.offer([Drawn(7, [2], False)], may_hold=True) == []
+    assert outbox.offer([Drawn(7, [3], True)], may_hold=True) == [Drawn(7, [2, 3], True)]
+
+
+def test_outbox_holds_ids_longer_once_the_sequence_is_heard() -> None:
+    now = 0.0
+    outbox = Outbox(hold_seconds=1.0, later_seconds=10.0, clock=lambda: now)
+    outbox.offer([Drawn(7, [1] * 64, False), Drawn(8, [1], False)], may_hold=True)
+    now = 2.0
+    assert outbox.offer([Drawn(7, [2], False), Drawn(8, [2], False)], may_hold=True) == [Drawn(8, [2], False)]
+    now = 11.0
+    assert outbox.offer([], may_hold=True) == [Drawn(7, [2], False)]
 
 
 def test_outbox_holds_nothing_before_a_prompt() -> None:
