@@ -8,6 +8,7 @@ it is turned away; once they are not, newcomers come in again.
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ _LATE, _OVERLOOKED = 0.1, 10.0
 _LATE_SHARE = 1 / 8
 # Audio-seconds a second that each listener must still get with one more among them. Over 1: a piece is heard only once
 # it is whole, and pieces grow. Nothing is lost by it: newcomers wait, and come in as others end.
-_LEAST_PACE = 1.6
+_LEAST_PACE = 1.8
+# What was got over so many seconds shows what the machine can do; it counts less with time, by e in so many.
+_SHOWN_OVER, _SHOWN_FOR = 2.0, 600.0
 # How often a newcomer looks again, in seconds.
 _LOOK_AGAIN = 0.05
 
@@ -51,20 +54,43 @@ class Standing:
     waited: float = 0.0
 
 
-def holds(listeners: Collection[Standing]) -> bool:
-    """Whether one more may come in."""
+def holds(listeners: Collection[Standing], shown: float) -> bool:
+    """Whether one more may come in. `shown`: audio-seconds a second that all together have got before."""
     there = len(listeners)
     late = sum(-_OVERLOOKED < listener.lead < -_LATE for listener in listeners)
-    return there < _FEW or (late <= there * _LATE_SHARE and _pace(listeners) / (there + 1) >= _LEAST_PACE)
+    return there < _FEW or (late <= there * _LATE_SHARE and _pace(listeners, shown) >= _LEAST_PACE)
 
 
-def _pace(listeners: Collection[Standing]) -> float:
-    """Audio-seconds a second of all together: what those who have heard more than a first piece get, which they will
-    have to share with the rest.
+def _pace(listeners: Collection[Standing], shown: float) -> float:
+    """Audio-seconds a second that each would get with one more: as those do who have heard more than a first piece, but
+    all together no more than those get, or than was shown.
     """
     waited = sum(listener.waited for listener in listeners)
+    if not waited:
+        return math.inf
+    each = sum(listener.audio for listener in listeners) / waited
     hearing = sum(listener.waited > 0 for listener in listeners)
-    return hearing * sum(listener.audio for listener in listeners) / waited if waited else math.inf
+    return min(each * len(listeners), max(each * hearing, shown)) / (len(listeners) + 1)
+
+
+class Throughput:
+    """The most audio-seconds a second that all listeners together have got for some seconds, and of late."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, float]] = deque()
+        self._most, self._at = 0.0, -math.inf
+
+    def shown(self, now: float, audio_seconds: float) -> float:
+        """`audio_seconds`: all that was ever got, until `now`."""
+        self._marks.append((now, audio_seconds))
+        while len(self._marks) > 1 and self._marks[1][0] <= now - _SHOWN_OVER:
+            self._marks.popleft()
+        then, before = self._marks[0]
+        self._most *= math.exp((self._at - now) / _SHOWN_FOR)
+        if now - then >= _SHOWN_OVER:
+            self._most = max(self._most, (audio_seconds - before) / (now - then))
+        self._at = now
+        return self._most
 
 
 class Admission:
@@ -80,6 +106,8 @@ class Admission:
         self._clock = clock
         self._sleep = sleep
         self._listening: set[Playback] = set()
+        self._throughput = Throughput()
+        self._gone_audio_seconds = 0.0
         self._requests = 0
 
     @asynccontextmanager
@@ -97,11 +125,13 @@ class Admission:
             yield
         finally:
             self._requests -= 1
-            self._listening.discard(playback)
+            if playback in self._listening:
+                self._listening.remove(playback)
+                self._gone_audio_seconds += playback.audio_seconds
 
     async def _room(self) -> None:
         until = self._clock() + self._policy.wait_seconds
-        while not holds(self._standings()):
+        while not holds(self._standings(), self._shown()):
             if self._clock() >= until:
                 raise self._overloaded("The listeners there are need all that can be spoken in time.")
             await self._sleep(_LOOK_AGAIN)
@@ -109,6 +139,10 @@ class Admission:
     def _standings(self) -> list[Standing]:
         now, patience = self._clock(), self._policy.first_sound_seconds
         return [Standing(playback.lead(now, patience), *playback.steady) for playback in self._listening]
+
+    def _shown(self) -> float:
+        heard = sum(playback.audio_seconds for playback in self._listening)
+        return self._throughput.shown(self._clock(), self._gone_audio_seconds + heard)
 
     def _overloaded(self, message: str) -> Overloaded:
         return Overloaded(message, retry_after=self._policy.retry_after)
