@@ -69,6 +69,7 @@ def test_batches_pair_voices(corpus: Corpus) -> None:
     batches = Batches(corpus, contents, Cast.draw(PUPILS, HELD_OUT_SPEAKERS), 6, TINY.reference_samples, (0,))
     for batch in islice(batches, 6):
         assert batch.contents.shape == batch.planes.shape == (6, FRAMES)
+        assert len(batch.reference) == len(batch.traits) == 12
         assert torch.equal(batch.traits[0::2], batch.traits[1::2])
         assert 0.4 * TINY.reference_samples <= batch.reference.shape[1] <= TINY.reference_samples
         for row, samples in zip(batch.contents, batch.samples, strict=True):

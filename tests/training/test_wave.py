@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from services.codec.families.spark.decoder import SparkDetokenizer
-from training.codec.modules import Codec
+from training.codec.modules import Codec, SpeakerEncoder
 from training.codec.sizes import SIZES
 from training.contents import store as contents
 from training.corpus.corpus import Corpus
@@ -20,6 +20,7 @@ from training.tokens.store import Tokens
 from training.wave.crops import AFTER, BEFORE, Crop, Crops
 from training.wave.discriminator import Discriminator, judge_loss, maker_losses
 from training.wave.fundamental import Fundamental
+from training.wave.listener import SpeakerListener
 from training.wave.modules import Decoder
 from training.wave.spectral import SpectralLoss
 
@@ -159,6 +160,20 @@ def test_silence_has_a_gradient() -> None:
     torch.autograd.backward(mel + linear)
     assert made.grad is not None
     assert made.grad.isfinite().all()
+
+
+def test_another_voice_is_less_like_the_speaker(voice: Path, corpus: Corpus) -> None:
+    speakers = SpeakerListener(SpeakerEncoder.exported(voice, TINY))
+    first, second, *_ = corpus.by_voice
+    own, other = (corpus.samples(corpus.by_voice[name][0])[None, :16_000] for name in (first, second))
+    made = other.clone().requires_grad_()
+    torch.manual_seed(0)
+    unlike = speakers.unlike(made, own)
+    assert speakers.unlike(own, own) < 0.1 * unlike.item()
+    torch.autograd.backward(unlike)
+    assert made.grad is not None
+    assert made.grad.any()
+    assert not any(parameter.requires_grad for parameter in speakers.parameters())
 
 
 def test_judges_learn_to_tell_noise_from_tones() -> None:

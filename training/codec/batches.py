@@ -22,8 +22,8 @@ _SHORTEST = 0.4
 
 @dataclass(frozen=True)
 class Batch:
-    """contents, planes [B, F]; samples [B, T] of these frames, reference [B, R] of other moments of the same voice;
-    traits [B, N] of the voices. Rows 2i and 2i + 1 have the same voice.
+    """contents, planes [B, F]; samples [B, T] of these frames, reference [2 B, R] of other moments of the same voices
+    and, behind them, of more voices; traits [2 B, N] of the voices. Rows 2i and 2i + 1 have the same voice.
     """
 
     contents: Tensor
@@ -61,9 +61,9 @@ class Batches:
 
     def _batch(self) -> Batch:
         corpus, device = self._corpus, self._corpus.device
-        voices = [corpus.utterances[self._one_of(self._long)].voice for _ in range(self._rows // 2)]
+        voices = [corpus.utterances[self._one_of(self._long)].voice for _ in range(self._rows)]
         voices = [voice for voice in voices for _ in range(2)]
-        indices = [self._one_of(self._by_voice[voice]) for voice in voices]
+        indices = [self._one_of(self._by_voice[voice]) for voice in voices[: self._rows]]
         starts = [int(self._draws.integers(len(self._contents[index]) - FRAMES + 1)) for index in indices]
         places = list(zip(indices, starts, strict=True))
         references = [self._heard(voice) for voice in voices]

@@ -18,6 +18,7 @@ from services.codec.families.spark.weights import Weights
 from training.codec import phases
 from training.codec.initial import initialise
 from training.codec.sizes import CodecSizes
+from training.export import bicodec
 
 # In the reference's code: heads of the perceiver, its depth, and the groups of ECAPA's blocks.
 _HEADS, _DEPTH, _SCALE = 8, 2, 8
@@ -80,6 +81,16 @@ class SpeakerEncoder(nn.Module):
         self.perceiver_sampler = Perceiver(shapes, "perceiver")
         self.quantizer = LevelQuantizer(sizes.speaker_latent, sizes.speaker_levels)
         self.project = nn.Linear(sizes.speaker_latent * sizes.speaker_tokens, sizes.latent)
+
+    @classmethod
+    def exported(cls, voice: Path, sizes: CodecSizes) -> "SpeakerEncoder":
+        """Of the exported `voice`."""
+        prefix = "speaker_encoder."
+        weights = Weights.read(voice / bicodec.FOLDER, [prefix])
+        encoder = cls(sizes, sizes.config())
+        state = encoder.state_dict()
+        encoder.load_state_dict({name: weights.tensor(prefix + name, value.shape) for name, value in state.items()})
+        return encoder
 
     def forward(self, clips: Tensor) -> Heard:
         with torch.autocast(clips.device.type, enabled=False):

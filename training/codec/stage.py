@@ -15,8 +15,8 @@ from training.loop import Figures
 from training.noise import noisy
 from training.optimiser import Optimiser
 
-# Shares of the step's progress.
-_ALIKE_FROM, _GUIDED_UNTIL = 0.4, 0.5
+# In which the cosines of d-vectors are compared.
+_TEMPERATURE = 0.1
 # The speaker encoder has no norms to hold it.
 _SLOW = 0.4
 
@@ -34,12 +34,10 @@ class FirstStage:
         batch = next(self._batches)
         with self._compute.autocast():
             heard: Heard = self._codec.speaker_encoder(noisy(batch.reference))
-            frames = self._codec(batch.contents, batch.planes, heard.d_vector)
+            frames = self._codec(batch.contents, batch.planes, heard.d_vector[: len(batch.contents)])
             losses = self._losses(batch, frames.transpose(1, 2), heard)
-        guidance = 1.0 if progress < _GUIDED_UNTIL else 0.2
-        loss = losses["mel"] + losses["fine"] + 2 * losses["spread"]
-        loss = loss + guidance * (0.5 * losses["traits"] + losses["excess"])
-        loss = loss + (0.0 if progress < _ALIKE_FROM else 0.1) * losses["same"]
+        loss = losses["mel"] + losses["fine"] + 2 * losses["spread"] + losses["excess"]
+        loss = loss + 0.7 * losses["traits"] + 0.25 * losses["told"] + 0.1 * losses["same"]
         norm = self.optimiser.step(loss, progress)
         return {**losses, "norm": norm, **_facts(heard)}
 
@@ -51,6 +49,7 @@ class FirstStage:
             "mel": F.l1_loss(mel, coarse),
             "fine": F.l1_loss(refined, fine),
             "traits": F.mse_loss(self._heads.traits(heard.d_vector).float(), batch.traits),
+            "told": _told(heard.d_vector.float()),
             "same": F.mse_loss(heard.bounded[0::2], heard.bounded[1::2]),
             "excess": heard.excess,
             "spread": _spread(heard.bounded, 0.4),
@@ -60,6 +59,14 @@ class FirstStage:
 def _judged(frames: Tensor) -> Tensor:
     """[B, F, C] without the margins."""
     return frames[:, MARGIN:-MARGIN]
+
+
+def _told(d_vectors: Tensor) -> Tensor:
+    """Cross-entropy of telling which of the other clips has the same voice; those of one voice are side by side."""
+    directions = F.normalize(d_vectors - d_vectors.mean(0).detach(), dim=1)
+    mates = torch.arange(len(directions), device=directions.device) ^ 1
+    itself = torch.eye(len(directions), dtype=torch.bool, device=directions.device)
+    return F.cross_entropy((directions @ directions.T / _TEMPERATURE).masked_fill(itself, -torch.inf), mates)
 
 
 def _spread(values: Tensor, wanted: float) -> Tensor:

@@ -18,7 +18,7 @@ from training.loop import LOG, read_log
 SPEECH = "speech.json"
 TEMPLATE = Path(__file__).parent / "card.md"
 _STEPS = {
-    "codec": ("codes and voices as spectra: codebook, prenet, speaker encoder", ("mel", "fine")),
+    "codec": ("codes and voices as spectra: codebook, prenet, speaker encoder", ("mel", "fine", "told")),
     "wave": ("waves: prenet and wave generator", ("mel", "linear")),
     "llm": ("language model", ("semantic", "right", "following")),
     "hearing": ("recordings as codes: wav2vec2, encoder", ("content", "right", "placed")),

@@ -4,6 +4,7 @@ import sys
 
 import torch
 
+from training.codec.modules import SpeakerEncoder
 from training.codec.sizes import SIZES
 from training.contents.__main__ import NAME as CONTENTS
 from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
@@ -20,7 +21,7 @@ from training.tokens.__main__ import VOICE
 from training.tokens.store import Tokens
 from training.wave.crops import Crops
 from training.wave.discriminator import Discriminator
-from training.wave.listener import Listener
+from training.wave.listener import Listener, SpeakerListener
 from training.wave.modules import Decoder
 from training.wave.stage import SecondStage
 
@@ -42,12 +43,14 @@ def main(options: Options) -> bool:
     designed = {Voice(teacher, level).name for teacher in teachers for level in range(LEVELS)}
     decoder = Decoder(voice).to(compute.device)
     judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)
-    listener = Listener(exported_tokenizer(voice, SIZES[options.size])).to(compute.device)
+    sizes = SIZES[options.size]
+    listener = Listener(exported_tokenizer(voice, sizes)).to(compute.device)
+    speakers = SpeakerListener(SpeakerEncoder.exported(voice, sizes)).to(compute.device)
     crops = iter(
         Crops(corpus, tokens, _FRAMES, _rows(options, compute), decoder.contents, designed, (options.seed, *loop.seed))
     )
     source = ahead(crops, 4) if compute.on_gpu else crops
-    stage = SecondStage(decoder, listener, judges, source, compute, _judged_from(options, compute))
+    stage = SecondStage(decoder, listener, speakers, judges, source, compute, _judged_from(options, compute))
     kept: dict[str, Kept] = {
         "decoder": decoder,
         "judges": judges,

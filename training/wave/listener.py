@@ -1,9 +1,10 @@
-"""The tokenizer as a listener: from the sound it should hear the codes that the sound was made of."""
+"""The tokenizer as listeners: from the sound they should hear the codes that it was made of, and who speaks."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.codec.modules import Heard, SpeakerEncoder
 from training.frames import HOP
 from training.hearing.modules import Tokenizer
 from training.noise import noisy
@@ -28,3 +29,18 @@ class Listener(nn.Module):
         wanted = crop.codes[:, :frames] % contents.shape[2]
         with torch.autocast(made.device.type, enabled=False):
             return F.cross_entropy(_SHARP * contents[judged].float(), wanted[judged])
+
+
+class SpeakerListener(nn.Module):
+    """It learns nothing itself."""
+
+    def __init__(self, encoder: SpeakerEncoder) -> None:
+        super().__init__()
+        self._encoder = encoder.eval().requires_grad_(False)
+
+    def unlike(self, made: Tensor, real: Tensor) -> Tensor:
+        """Samples [B, T] each -> how far apart the global tokens are before rounding, squared."""
+        with torch.no_grad():
+            wanted: Heard = self._encoder(real)
+        heard: Heard = self._encoder(noisy(made))
+        return F.mse_loss(heard.bounded.float(), wanted.bounded.float())

@@ -11,11 +11,11 @@ from training.optimiser import MeanWeights, Optimiser
 from training.wave.crops import Crop
 from training.wave.discriminator import Discriminator, judge_loss, maker_losses
 from training.wave.fundamental import Fundamental
-from training.wave.listener import Listener
+from training.wave.listener import Listener, SpeakerListener
 from training.wave.modules import Decoder
 from training.wave.spectral import SpectralLoss
 
-_SPECTRA, _LINEAR, _FORETOLD, _MISSED, _SEEN = 15.0, 5.0, 5.0, 1.5, 2.0
+_SPECTRA, _LINEAR, _FORETOLD, _MISSED, _UNLIKE, _SEEN = 15.0, 5.0, 5.0, 1.5, 20.0, 2.0
 _HARMONICS_FIRST, _HARMONICS_LAST, _PITCH_UNTIL = 40.0, 5.0, 0.3
 """Until then, by progress, the harmonics count for more: later they would drown the spectra."""
 _CLIP = 50.0
@@ -28,12 +28,14 @@ class SecondStage:
         self,
         decoder: Decoder,
         listener: Listener,
+        speakers: SpeakerListener,
         judges: Discriminator,
         crops: Iterator[Crop],
         compute: Compute,
         judged_from: float,
     ) -> None:
-        self._decoder, self._listener, self._judges = decoder, listener, judges
+        self._decoder, self._judges = decoder, judges
+        self._listener, self._speakers = listener, speakers
         self._crops, self._compute = crops, compute
         self._judged_from = judged_from
         self._spectral = SpectralLoss().to(compute.device)
@@ -54,8 +56,11 @@ class SecondStage:
         harmonics = self.fundamental.heard(made, real, crop)
         with self._compute.autocast():
             missed = self._listener.missed(made, crop)
-        loss = _SPECTRA * mel + _LINEAR * linear + weight * harmonics + _FORETOLD * foretold + _MISSED * missed
+            unlike = self._speakers.unlike(made, real)
+        loss = _SPECTRA * mel + _LINEAR * linear + weight * harmonics + _FORETOLD * foretold
+        loss = loss + _MISSED * missed + _UNLIKE * unlike
         figures = {"mel": mel, "linear": linear, "harmonics": harmonics, "foretold": foretold, "missed": missed}
+        figures["unlike"] = unlike
         if progress >= self._judged_from:
             judging = self._judge(made.detach(), real, progress)
             convinced, seen = self._convince(made, real)
