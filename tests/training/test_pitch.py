@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.codec.phases import PHASES, PLANES, planes, planes_at, units
+from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
 from training.corpus.corpus import Corpus
 from training.corpus.pitch import Pitch
 from training.corpus.speakers import Cast
@@ -47,7 +48,7 @@ def test_noise_and_silence_have_no_pitch() -> None:
 
 
 def test_the_teachers_pitch_is_the_one_asked_for(corpus: Corpus) -> None:
-    voices = Cast.draw(46, 12).voices
+    voices = Cast.draw(PUPILS, HELD_OUT_SPEAKERS).voices
     for utterance, pitch in zip(corpus.utterances, corpus.pitches, strict=True):
         wanted = voices[utterance.voice].speaker.f0[utterance.pitch]
         assert len(pitch.f0) == (utterance.samples - 400) // HOP + 1

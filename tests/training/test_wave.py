@@ -85,7 +85,7 @@ def test_crops_hold_the_samples_of_their_tokens(corpus: Corpus, tokens: Tokens) 
 
 def test_some_voices_are_heard_more_often(corpus: Corpus, tokens: Tokens) -> None:
     rare, often = corpus.utterances[0].voice, corpus.utterances[1].voice
-    crops = Crops(corpus, tokens, FRAMES, 8, CONTENTS, {often}, (0,))
+    crops = Crops(corpus, tokens, FRAMES, 8, CONTENTS, [often], (0,))
     heard = [corpus.utterances[crops._utterance()].voice for _ in range(300)]
     assert heard.count(often) > 120 > heard.count(rare) > 0
 

@@ -27,6 +27,8 @@ from training.wave.stage import SecondStage
 
 NAME = "wave"
 _FRAMES = 88
+# Of the designed voices: women's phones are the harder.
+_SHARES = {"female": 2, "male": 1}
 _ROWS_ON_GPU, _ROWS_ON_CPU, _ROWS_TINY = 64, 6, 4
 # Judges cost more than they bring where the time is short: none on a CPU.
 _JUDGED_FROM_ON_GPU, _JUDGED_FROM_ON_CPU, _JUDGED_FROM_TINY = 0.45, 1.0, 0.75
@@ -40,7 +42,12 @@ def main(options: Options) -> bool:
     tokens = Tokens.read(options.out / CONTENTS / "train", options.out / TOKENS / "train", corpus)
     loop = Loop.resume(NAME, options)
     teachers = Cast.draw(PUPILS, HELD_OUT_SPEAKERS).teachers
-    designed = {Voice(teacher, level).name for teacher in teachers for level in range(LEVELS)}
+    designed = [
+        Voice(teacher, level).name
+        for teacher in teachers
+        for level in range(LEVELS)
+        for _ in range(_SHARES[teacher.gender])
+    ]
     decoder = Decoder(voice).to(compute.device)
     judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)
     sizes = SIZES[options.size]

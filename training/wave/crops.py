@@ -1,6 +1,6 @@
 """Batches for the second stage: tokens, and the samples that they stand for."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ class Crop:
 
 class Crops:
     """Endless. frames: of a crop, margins included; rows: of a batch; contents: how many there are; often: voices that
-    are heard more often than others.
+    are heard more often than others, those that are named twice twice as often.
     """
 
     def __init__(
@@ -47,13 +47,16 @@ class Crops:
         frames: int,
         rows: int,
         contents: int,
-        often: Collection[str],
+        often: Sequence[str],
         seed: Sequence[int],
     ) -> None:
         self._corpus, self._tokens, self._frames, self._rows, self._count = corpus, tokens, frames, rows, contents
         self._draws = np.random.default_rng(seed)
         self._long = [index for index, codes in enumerate(tokens.contents) if len(codes) >= frames]
-        self._often = [index for index in self._long if corpus.utterances[index].voice in often] or self._long
+        by_voice = {
+            voice: [index for index in self._long if corpus.utterances[index].voice == voice] for voice in often
+        }
+        self._often = [by_voice[voice] for voice in often if by_voice[voice]]
         if not self._long:
             raise ValueError(f"no utterance has {frames} frames")
 
@@ -84,7 +87,9 @@ class Crops:
         )
 
     def _utterance(self) -> int:
-        return self._one_of(self._often if self._draws.random() < _OFTEN else self._long)
+        if self._often and self._draws.random() < _OFTEN:
+            return self._one_of(self._often[int(self._draws.integers(len(self._often)))])
+        return self._one_of(self._long)
 
     def _heard(self, index: int, start: int) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         """Codes, f0 and phase. Some planes are wrong, as they will be in use."""
