@@ -1,5 +1,6 @@
 """Tokens to samples, as it is trained."""
 
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 
@@ -86,8 +87,17 @@ def test_crops_hold_the_samples_of_their_tokens(corpus: Corpus, tokens: Tokens) 
 def test_some_voices_are_heard_more_often(corpus: Corpus, tokens: Tokens) -> None:
     rare, often = corpus.utterances[0].voice, corpus.utterances[1].voice
     crops = Crops(corpus, tokens, FRAMES, 8, CONTENTS, [often], (0,))
-    heard = [corpus.utterances[crops._utterance()].voice for _ in range(300)]
+    heard = [corpus.utterances[crops._place()[0]].voice for _ in range(300)]
     assert heard.count(often) > 120 > heard.count(rare) > 0
+
+
+def test_rare_phones_are_chosen_as_often_as_others(corpus: Corpus, tokens: Tokens) -> None:
+    """One is chosen among all that the voice says, then a place where it says it."""
+    voice = corpus.utterances[0].voice
+    crops = Crops(corpus, tokens, FRAMES, 8, CONTENTS, [voice], (0,))
+    said = Counter(int(phone) for index in corpus.by_voice[voice] for phone in corpus.utterances[index].phones[:, 0])
+    (places,) = crops._phones
+    assert sorted(map(len, places)) == sorted(said.values())
 
 
 def test_too_short_a_corpus_is_an_error(corpus: Corpus, tokens: Tokens) -> None:

@@ -1,7 +1,9 @@
 """Batches for the second stage: tokens, and the samples that they stand for."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from training.codec.phases import planes
 from training.corpus.corpus import Corpus
 from training.frames import FIRST_FRAME, HOP
 from training.tokens.store import Tokens
+
+T = TypeVar("T")
 
 BEFORE, AFTER = 12, 6
 """Frames at a cut edge whose sound is not judged: it would need the tokens beyond. Behind there are few, and the frames
@@ -37,7 +41,8 @@ class Crop:
 
 class Crops:
     """Endless. frames: of a crop, margins included; rows: of a batch; contents: how many there are; often: voices that
-    are heard more often than others, those that are named twice twice as often.
+    are heard more often than others, those that are named twice twice as often, and each of their phones as often as
+    any other: what is rare in texts is not rare here.
     """
 
     def __init__(
@@ -53,10 +58,7 @@ class Crops:
         self._corpus, self._tokens, self._frames, self._rows, self._count = corpus, tokens, frames, rows, contents
         self._draws = np.random.default_rng(seed)
         self._long = [index for index, codes in enumerate(tokens.contents) if len(codes) >= frames]
-        by_voice = {
-            voice: [index for index in self._long if corpus.utterances[index].voice == voice] for voice in often
-        }
-        self._often = [by_voice[voice] for voice in often if by_voice[voice]]
+        self._phones = [phones for phones in map(self._phones_of, often) if phones]
         if not self._long:
             raise ValueError(f"no utterance has {frames} frames")
 
@@ -65,10 +67,8 @@ class Crops:
             yield self._batch()
 
     def _batch(self) -> Crop:
-        indices = [self._utterance() for _ in range(self._rows)]
-        # Beyond the ends, and back: beginnings and ends come often enough.
-        rooms = [len(self._tokens.contents[index]) - self._frames for index in indices]
-        starts = [int(np.clip(self._draws.integers(-BEFORE, room + AFTER + 1), 0, room)) for room in rooms]
+        indices, starts = zip(*(self._place() for _ in range(self._rows)), strict=True)
+        rooms = [self._room(index) for index in indices]
         heard = [self._heard(index, start) for index, start in zip(indices, starts, strict=True)]
         codes, f0, phase = (np.stack(rows) for rows in zip(*heard, strict=True))
         cuts = [self._cut(start, room) for start, room in zip(starts, rooms, strict=True)]
@@ -86,10 +86,29 @@ class Crops:
             judged=torch.from_numpy(np.stack(judged)).to(device).repeat_interleave(HOP, dim=1),
         )
 
-    def _utterance(self) -> int:
-        if self._often and self._draws.random() < _OFTEN:
-            return self._one_of(self._often[int(self._draws.integers(len(self._often)))])
-        return self._one_of(self._long)
+    def _phones_of(self, voice: str) -> list[list[tuple[int, int]]]:
+        """For each phone where the voice says it: utterances and frames."""
+        places: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for index in self._long:
+            utterance = self._corpus.utterances[index]
+            if utterance.voice == voice:
+                for phone, sample in utterance.phones:
+                    places[int(phone)].append((index, int(sample) // HOP))
+        return list(places.values())
+
+    def _place(self) -> tuple[int, int]:
+        """Utterance and first frame."""
+        if self._phones and self._draws.random() < _OFTEN:
+            index, frame = self._one_of(self._one_of(self._one_of(self._phones)))
+            start = frame - int(self._draws.integers(BEFORE, self._frames - AFTER))
+        else:
+            index = self._one_of(self._long)
+            # Beyond the ends, and back: beginnings and ends come often enough.
+            start = int(self._draws.integers(-BEFORE, self._room(index) + AFTER + 1))
+        return index, min(max(start, 0), self._room(index))
+
+    def _room(self, index: int) -> int:
+        return len(self._tokens.contents[index]) - self._frames
 
     def _heard(self, index: int, start: int) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
         """Codes, f0 and phase. Some planes are wrong, as they will be in use."""
@@ -121,5 +140,5 @@ class Crops:
         tokens: NDArray[np.int64] = self._tokens.globals_[index].astype(np.int64)
         return tokens
 
-    def _one_of(self, choices: Sequence[int]) -> int:
+    def _one_of(self, choices: Sequence[T]) -> T:
         return choices[int(self._draws.integers(len(choices)))]
