@@ -59,9 +59,9 @@ def _nearer(
             clips = (samples, corpus.samples(trial.own).numpy(), corpus.samples(trial.other).numpy())
             made, own, other = (Traits.of(voice, clip) for clip in clips)
             nearer.append(made.nearer(own, other))
-    by_measure = [sum(column) for column in zip(*nearer, strict=True)]
-    counts = [*by_measure, sum(sum(row) >= 2 for row in nearer)]
-    return {name: count / len(tried) for name, count in zip((*MEASURES, "most"), counts, strict=True)}
+    counts = {name: sum(row[place] for row in nearer) for place, name in enumerate(MEASURES)}
+    counts["most"] = sum(sum(row) >= 2 for row in nearer)
+    return {name: count / len(tried) for name, count in counts.items()}
 
 
 @dataclass(frozen=True)

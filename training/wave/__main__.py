@@ -2,11 +2,13 @@
 
 import sys
 
+import numpy as np
 import torch
 
 from training.codec.modules import SpeakerEncoder
 from training.codec.sizes import SIZES
 from training.contents.__main__ import NAME as CONTENTS
+from training.contents.__main__ import OWNERS
 from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
 from training.corpus.corpus import Corpus
 from training.corpus.speakers import LEVELS, Cast, Voice
@@ -51,7 +53,8 @@ def main(options: Options) -> bool:
     decoder = Decoder(voice).to(compute.device)
     judges = Discriminator(_CHANNELS_ON_GPU if compute.on_gpu else _CHANNELS_ON_CPU).to(compute.device)
     sizes = SIZES[options.size]
-    listener = Listener(exported_tokenizer(voice, sizes)).to(compute.device)
+    owners = torch.from_numpy(np.load(options.out / CONTENTS / OWNERS))
+    listener = Listener(exported_tokenizer(voice, sizes), owners).to(compute.device)
     speakers = SpeakerListener(SpeakerEncoder.exported(voice, sizes)).to(compute.device)
     crops = iter(
         Crops(corpus, tokens, _FRAMES, _rows(options, compute), decoder.contents, designed, (options.seed, *loop.seed))
