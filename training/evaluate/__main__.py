@@ -34,7 +34,7 @@ def main(options: Options) -> dict[str, object]:
         taught = understood.lessons(texts, gender, espeak)
         figures[gender] = {
             **understood.measure(voice, ear, taught, gender),
-            **labels.measure(voice, texts[: max(options.count // 10, 2)], gender),
+            **labels.measure(voice, texts[: max(2 * options.count // 5, 2)], gender),
         }
         _show(gender, figures[gender])
         if longer:

@@ -72,7 +72,7 @@ def _losses(out: Path) -> Iterator[str]:
         if (out / name / LOG).exists():
             lines = read_log(out / name)
             first, last = lines[0], _mean(lines[-20:])
-            changes = "; ".join(f"{loss} {first[loss]:.3g}, {last[loss]:.3g}" for loss in losses)
+            changes = "; ".join(f"{loss} {first[loss]:.3g}, {last[loss]:.3g}" for loss in losses if loss in last)
             yield f"| {what} | {lines[-1]['step']:.0f}, {lines[-1]['seconds'] / 60:.0f} min | {changes} |"
 
 
