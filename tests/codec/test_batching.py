@@ -42,8 +42,10 @@ def work() -> Doubler:
 
 
 @asynccontextmanager
-async def batcher(work: Work, limit: int, window: float = 0.0, **policy: float) -> AsyncIterator[Batcher[int, int]]:
-    doubler = Batcher[int, int](work, float, BatchPolicy(limit, window, **policy))  # type: ignore[arg-type]
+async def batcher(
+    work: Work, limit: int, window: float = 0.0, spread: float = 1.5, capacity: int = 64
+) -> AsyncIterator[Batcher[int, int]]:
+    doubler = Batcher[int, int](work, float, BatchPolicy(limit, window, spread, capacity))
     try:
         yield doubler
     finally:

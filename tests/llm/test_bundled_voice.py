@@ -30,10 +30,12 @@ async def model(small_family: Family, tmp_path_factory: pytest.TempPathFactory) 
     await engine.close()
 
 
-async def spoken(model: LanguageModel, text: str, voice: Voice, **chosen: float) -> Utterance:
+async def spoken(
+    model: LanguageModel, text: str, voice: Voice, *, seed: int = 1, temperature: float = 0.8
+) -> Utterance:
     prompt = model.family.prompt(text, voice)
-    limits = {"max_tokens": prompt.limits.usual_most, "min_tokens": prompt.limits.shortest}
-    sampling = Sampling(**{**limits, "seed": 1, **chosen})  # type: ignore[arg-type]
+    limits = prompt.limits
+    sampling = Sampling(max_tokens=limits.usual_most, min_tokens=limits.shortest, seed=seed, temperature=temperature)
     events = [event async for event in model.generate(prompt, sampling)]
     first, last = events[0], events[-1]
     assert isinstance(first, SpeakerNamed)

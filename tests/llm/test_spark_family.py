@@ -8,6 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from services.llm.checkpoint import UnusableCheckpoint
+from services.llm.events import SpeakerNamed
 from services.llm.families import load_family
 from services.llm.families.family import Capability, Family
 from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
@@ -90,7 +91,7 @@ def test_pinned_design_replays_what_the_model_wrote(family: Family, reference: T
     code = spelled(reference, "<|bicodec_semantic_0|>")
     named = family.reader(unpinned).read([*written, *code])[0]
     speaker = Speaker(GLOBALS, spelled(reference, "<|start_acoustic_token|><|start_global_token|>"))
-    assert named.speaker == speaker  # type: ignore[union-attr]
+    assert named == SpeakerNamed(speaker)
     pinned = family.prompt(TEXT, DesignedVoice(FEMALE.design, speaker))
     assert pinned.ids == unpinned.ids + written
     assert pinned.speaker == speaker
