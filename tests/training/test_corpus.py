@@ -10,7 +10,7 @@ import torch
 from training.corpus.corpus import Corpus
 from training.corpus.espeak import Espeak
 from training.corpus.phones import INDEX, SILENCE, UnknownPhone, phone_index
-from training.corpus.render import LEAD, TAIL
+from training.corpus.render import LEAD, TAIL, tilted
 from training.corpus.speakers import F0_EDGES, LEVELS, MODERATE, WORDS_PER_MINUTE, Cast, Voice
 from training.corpus.utterance import SAMPLE_RATE, Utterance
 from training.evaluate.sound import median_f0
@@ -114,6 +114,20 @@ def test_all_speakers_say_the_same_phones_at_nearly_the_same_times(espeak: Espea
     assert len({tuple(phone for phone, _ in row) for row in rows}) == 1
     times = np.array([[time for _, time in row] for row in rows]) / espeak.sample_rate
     assert np.ptp(times, axis=0).max() < 0.1
+
+
+@pytest.mark.parametrize("tilt", [-5.0, 0.0, 3.0])
+def test_a_tilt_is_so_many_decibels_an_octave_and_none_at_its_pivot(tilt: float) -> None:
+    levels = []
+    for hertz in (500, 1000, 2000):
+        tone = np.sin(2 * np.pi * hertz * np.arange(SAMPLE_RATE) / SAMPLE_RATE)
+        levels.append(20 * np.log10(np.std(tilted(tone, tilt)) / np.std(tone)))
+    assert levels == pytest.approx([-tilt, 0.0, tilt], abs=0.01)
+
+
+def test_speakers_differ_in_tilt_but_the_designed_voices_have_none(cast: Cast) -> None:
+    assert [speaker.tilt for speaker in cast.teachers] == [0.0, 0.0]
+    assert len({speaker.tilt for speaker in (*cast.pupils, *cast.held_out)}) == 6
 
 
 def test_stress_and_allophones_are_no_phones_of_their_own() -> None:

@@ -18,6 +18,10 @@ from training.corpus.utterance import SAMPLE_RATE, Utterance
 LEAD, TAIL = SAMPLE_RATE * 8 // 100, SAMPLE_RATE // 5
 LONGEST_SECONDS = 9.0
 _CHARACTERS_PER_SECOND = 14.0
+# Hz: where a tilt changes nothing, and between which it acts.
+_PIVOT, _LOWEST, _HIGHEST = 1000.0, 250.0, 4000.0
+_DECIBELS_PER_OCTAVE = 20 * np.log10(2)
+"""Of a gain that grows with the frequency."""
 
 Rendered = tuple[Utterance, NDArray[np.int16]]
 
@@ -37,7 +41,7 @@ def render(espeak: Espeak, text: str, voice: Voice, speed: int, group: int) -> R
         phones = _phones(spoken, espeak.sample_rate)
     except UnknownPhone:
         return None
-    samples = _samples(spoken, espeak.sample_rate)
+    samples = _samples(spoken, espeak.sample_rate, voice.speaker.tilt)
     if len(samples) > LONGEST_SECONDS * SAMPLE_RATE or len(phones) < 3:
         return None
     words = [(start, end - start, _moved(sample, espeak.sample_rate)) for start, end, sample in _words(spoken, text)]
@@ -61,10 +65,17 @@ def _seconds(text: str, speed: int) -> float:
     return len(text) / _CHARACTERS_PER_SECOND * WORDS_PER_MINUTE[MODERATE] / WORDS_PER_MINUTE[speed]
 
 
-def _samples(spoken: Spoken, rate: int) -> NDArray[np.int16]:
+def tilted(samples: NDArray[np.float64], tilt: float) -> NDArray[np.float64]:
+    """[n] at SAMPLE_RATE; tilt in dB an octave. No phase is moved."""
+    frequencies = np.clip(np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE), _LOWEST, _HIGHEST)
+    gains = (frequencies / _PIVOT) ** (tilt / _DECIBELS_PER_OCTAVE)
+    return np.fft.irfft(np.fft.rfft(samples) * gains, len(samples))
+
+
+def _samples(spoken: Spoken, rate: int, tilt: float) -> NDArray[np.int16]:
     """At the volume that the codec's tokenizer would give it, silence around it."""
     resampled = soxr.resample(spoken.samples / 32768, rate, SAMPLE_RATE, quality="HQ")
-    padded = np.pad(normalise_volume(resampled), (LEAD, TAIL))
+    padded = np.pad(normalise_volume(tilted(resampled, tilt)), (LEAD, TAIL))
     return np.rint(np.clip(padded, -1, 1) * 32767).astype(np.int16)
 
 

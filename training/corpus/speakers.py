@@ -19,6 +19,8 @@ F0_EDGES = {"male": (70.0, 82.0, 95.0, 110.0, 128.0, 146.0), "female": (152.0, 1
 WORDS_PER_MINUTE = (115, 143, 175, 212, 256)
 """By level of speed."""
 
+# dB an octave: how much brighter or duller than espeak-ng a speaker and his microphone are at most.
+_TILT = 5.0
 # How far up its range espeak-ng's intonation has its median.
 _MEDIAN = 0.56
 _TEACHER = {
@@ -34,7 +36,8 @@ _TEACHER = {
 @dataclass(frozen=True)
 class Speaker:
     """formants: frequency, height and width of nine, in percent; span: the range of the pitch relative to its median;
-    manner: further lines of the variant. f0: the median at each level, Hz.
+    manner: further lines of the variant. f0: the median at each level, Hz. tilt: of the spectrum, dB an octave; no
+    variant says it.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Speaker:
     span: float
     manner: tuple[str, ...]
     f0: tuple[float, ...]
+    tilt: float
 
     def variant(self, level: int) -> str:
         low = self.f0[level] * (1 - _MEDIAN * self.span)
@@ -75,9 +79,9 @@ class Voice:
 
     @property
     def traits(self) -> tuple[float, ...]:
-        """What tells this voice from others, as numbers: pitch, its span, formants."""
+        """What tells this voice from others, as numbers: pitch, its span, tilt, formants."""
         formants = (float(value) for formant in self.speaker.formants for value in formant)
-        return (float(np.log(self.speaker.f0[self.pitch])), self.speaker.span, *formants)
+        return (float(np.log(self.speaker.f0[self.pitch])), self.speaker.span, self.speaker.tilt, *formants)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ class Cast:
 def _teacher(gender: str) -> Speaker:
     f0 = tuple(float(np.sqrt(low * high)) for low, high in pairwise(F0_EDGES[gender]))
     manner = ("breath 0 2 3 3 3 3 3 2", "roughness 4") if gender == "female" else ()
-    return Speaker(f"{gender}_teacher_", gender, _TEACHER[gender], 0.36 if gender == "male" else 0.5, manner, f0)
+    span = 0.36 if gender == "male" else 0.5
+    return Speaker(f"{gender}_teacher_", gender, _TEACHER[gender], span, manner, f0, tilt=0.0)
 
 
 def _speaker(index: int, draws: Generator) -> Speaker:
@@ -114,7 +119,8 @@ def _speaker(index: int, draws: Generator) -> Speaker:
     length = draws.uniform(0.92, 1.05) if gender == "male" else draws.uniform(1.06, 1.24)
     formants = tuple(_formant(length, draws) for _ in range(9))
     f0 = tuple(_within(low, high, draws) for low, high in pairwise(F0_EDGES[gender]))
-    return Speaker(f"{gender}{index:02}_", gender, formants, float(draws.uniform(0.28, 0.52)), _manner(draws), f0)
+    span, manner = float(draws.uniform(0.28, 0.52)), _manner(draws)
+    return Speaker(f"{gender}{index:02}_", gender, formants, span, manner, f0, float(draws.uniform(-_TILT, _TILT)))
 
 
 def _formant(length: float, draws: Generator) -> tuple[int, int, int]:

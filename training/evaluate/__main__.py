@@ -28,7 +28,7 @@ def main(options: Options) -> dict[str, object]:
     unheard = sentences(options.data / HELD_OUT)
     texts, longer = unheard[: options.count], understood.long(unheard)[: max(options.count // 5, 1)]
     held_out = Corpus(options.data / "held_out", torch.device("cpu"))
-    tried = cloning.trials(held_out, texts, options.count, options.seed)
+    tried = cloning.trials(held_out, options.count, options.seed)
     figures: dict[str, object] = {"ear": json.loads((options.out / NAME / FIGURES).read_text("utf-8"))}
     for gender in GENDERS:
         taught = understood.lessons(texts, gender, espeak)
@@ -43,9 +43,9 @@ def main(options: Options) -> dict[str, object]:
             _show(name, figures[name])
     figures["cloned"] = cloning.measure(voice, held_out, tried, transcript=False)
     figures["continued"] = cloning.measure(voice, held_out, tried, transcript=True)
-    figures["recordings"] = cloning.recordings(voice, held_out, tried)
+    figures["resynthesised"] = cloning.resynthesised(voice, held_out, tried)
     figures["global_tokens"] = cloning.global_tokens(voice, held_out, tried)
-    for name in ("cloned", "continued", "recordings", "global_tokens"):
+    for name in ("cloned", "continued", "resynthesised", "global_tokens"):
         _show(name, figures[name])
     (options.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return figures

@@ -1,4 +1,7 @@
-"""Is a cloned voice nearer to its own reference than to another's? By speakers that training never heard."""
+"""Is a cloned voice nearer to its own speaker than to another? By speakers that training never heard.
+
+All three say the same words: sentences differ in the measures by more than many a pair of speakers.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.codec.families.spark.tokenizer import VoiceTokens
 from services.llm.voices import ClonedVoice, ContinuedVoice, Speaker, Voice
 from training.corpus.corpus import Corpus
 from training.evaluate.sound import Samples, centroid, median_f0
@@ -18,31 +22,39 @@ _LEAST_SAMPLES = 1600
 
 @dataclass(frozen=True)
 class Trial:
-    """text, to be said in the voice of utterance `own`; `other` is the same sentence by another speaker."""
+    """Utterances: `reference` and `own` have one voice, `own` and `other` the same sentence at the same speed."""
 
-    text: str
+    reference: int
     own: int
     other: int
 
 
-def trials(corpus: Corpus, texts: Sequence[str], count: int, seed: int) -> list[Trial]:
+def trials(corpus: Corpus, count: int, seed: int) -> list[Trial]:
     draws = np.random.default_rng(seed)
     pairs = [pair for pair in corpus.by_group.values() if len(pair) == 2]
-    chosen = [draws.permutation(pairs[index]) for index in draws.integers(len(pairs), size=count)]
-    return [Trial(texts[place % len(texts)], int(own), int(other)) for place, (own, other) in enumerate(chosen)]
+    chosen = [draws.permutation(pairs[index]).tolist() for index in draws.integers(len(pairs), size=count)]
+    return [Trial(_after(own, corpus.by_voice[corpus.utterances[own].voice]), own, other) for own, other in chosen]
 
 
 def measure(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial], *, transcript: bool) -> dict[str, float]:
-    """Shares of the trials in which the synthesis is nearer to its own reference: by each measure, by most of them."""
-    said = voice.say([(trial.text, _voice(voice, corpus, trial, transcript=transcript)) for trial in tried])
-    return _nearer(voice, corpus, tried, [spoken.samples for spoken in said])
+    """Shares of the trials in which the sentence, in the reference's voice, is nearer to its own speaker: by each
+    measure, by most of them.
+    """
+    requests = [
+        (corpus.utterances[trial.own].text, _voice(voice, corpus, trial, transcript=transcript)) for trial in tried
+    ]
+    return _nearer(voice, corpus, tried, [spoken.samples for spoken in voice.say(requests)])
 
 
-def recordings(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) -> dict[str, float]:
-    """The same of other recordings of the reference's own voice: as near as these measures let anything be."""
-    others = [corpus.by_voice[corpus.utterances[trial.own].voice] for trial in tried]
-    again = [_after(trial.own, indices) for trial, indices in zip(tried, others, strict=True)]
-    return _nearer(voice, corpus, tried, [corpus.samples(index).numpy() for index in again])
+def resynthesised(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) -> dict[str, float]:
+    """The same of the codec alone: the speaker's own semantic tokens, the reference's global tokens."""
+    heard = [tuple(voice.tokens(_samples(corpus, at)) for at in (trial.reference, trial.own)) for trial in tried]
+    return _nearer(
+        voice,
+        corpus,
+        tried,
+        [voice.decode(VoiceTokens(speaker.global_tokens, said.semantic_tokens)) for speaker, said in heard],
+    )
 
 
 def _after(index: int, indices: Sequence[int]) -> int:
@@ -56,7 +68,7 @@ def _nearer(
     nearer: list[tuple[bool, ...]] = []
     for trial, samples in zip(tried, spoken, strict=True):
         if len(samples) >= _LEAST_SAMPLES:
-            clips = (samples, corpus.samples(trial.own).numpy(), corpus.samples(trial.other).numpy())
+            clips = (samples, _samples(corpus, trial.own), _samples(corpus, trial.other))
             made, own, other = (Traits.of(voice, clip) for clip in clips)
             nearer.append(made.nearer(own, other))
     counts = {name: sum(row[place] for row in nearer) for place, name in enumerate(MEASURES)}
@@ -66,7 +78,7 @@ def _nearer(
 
 @dataclass(frozen=True)
 class Traits:
-    """Of a clip. f0: its median, centroid: of the spectrum; Hz."""
+    """Of a clip. f0: its median, centroid: of its voiced spectrum; Hz, at least 1."""
 
     d_vector: NDArray[np.float32]
     f0: float
@@ -74,7 +86,7 @@ class Traits:
 
     @classmethod
     def of(cls, voice: ExportedVoice, samples: Samples) -> "Traits":
-        return cls(voice.d_vector(samples), max(median_f0(samples), 1.0), centroid(samples))
+        return cls(voice.d_vector(samples), max(median_f0(samples), 1.0), max(centroid(samples), 1.0))
 
     def nearer(self, own: "Traits", other: "Traits") -> tuple[bool, ...]:
         """To `own` than to `other`, by each of the MEASURES."""
@@ -89,19 +101,25 @@ def global_tokens(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) 
     """Digits that two clips of one voice share, and clips of two speakers."""
     same, different = [], []
     for trial in tried:
-        own = voice.tokens(corpus.samples(trial.own).numpy()).global_tokens
-        again = corpus.by_voice[corpus.utterances[trial.own].voice][-1]
-        same.append(_shared(own, voice.tokens(corpus.samples(again).numpy()).global_tokens))
-        different.append(_shared(own, voice.tokens(corpus.samples(trial.other).numpy()).global_tokens))
+        reference, own, other = (
+            voice.tokens(_samples(corpus, at)).global_tokens for at in (trial.reference, trial.own, trial.other)
+        )
+        same.append(_shared(own, reference))
+        different.append(_shared(own, other))
     return {"shared_by_one_voice": float(np.mean(same)), "shared_by_two_speakers": float(np.mean(different))}
 
 
 def _voice(voice: ExportedVoice, corpus: Corpus, trial: Trial, *, transcript: bool) -> Voice:
-    tokens = voice.tokens(corpus.samples(trial.own).numpy())
+    tokens = voice.tokens(_samples(corpus, trial.reference))
     speaker = Speaker(tokens.global_tokens)
     if not transcript:
         return ClonedVoice(speaker)
-    return ContinuedVoice(speaker, tokens.semantic_tokens, corpus.utterances[trial.own].text + " ")
+    return ContinuedVoice(speaker, tokens.semantic_tokens, corpus.utterances[trial.reference].text + " ")
+
+
+def _samples(corpus: Corpus, index: int) -> Samples:
+    samples: Samples = corpus.samples(index).numpy()
+    return samples
 
 
 def _cosine(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

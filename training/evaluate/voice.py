@@ -48,7 +48,9 @@ class ExportedVoice:
         return self._tokenizer.tokenize([samples.astype(np.float64)])[0]
 
     def reconstruct(self, samples: Samples) -> Samples:
-        tokens = self.tokens(samples)
+        return self.decode(self.tokens(samples))
+
+    def decode(self, tokens: VoiceTokens) -> Samples:
         return self._detokenizer.decode(tokens.global_tokens, tokens.semantic_tokens)
 
     def d_vector(self, samples: Samples) -> NDArray[np.float32]:
