@@ -30,18 +30,24 @@ class Generation:
     async def events(
         self, segment: Segment, sampling: Sampling, place: int, usage: Usage
     ) -> AsyncGenerator[LlmEvent, None]:
-        """Speaker, codes, finish. An empty generation is tried again, by the same speaker: nothing of it was heard.
-        `place` of the segment in the reply, from 0.
+        """Speaker, codes, finish. A speaker that the voice has already is named before the LLM is asked, so that the
+        detokenizer gets ready meanwhile. An empty generation is tried again, by the same speaker: nothing of it was
+        heard. `place` of the segment in the reply, from 0.
 
         Raises what the LLM raises, and GenerationFailed when it draws nothing.
         """
-        for attempt, seed in enumerate(seeds(sampling, place)):
+        speaker = segment.voice.speaker
+        if speaker is not None:
+            yield speaker
+        for seed in seeds(sampling, place):
             drawn = False
             async with aclosing(self._drawn(segment, replace(sampling, seed=seed))) as events:
                 async for event in events:
                     match event:
-                        case SpeakerTokens() if attempt:
-                            continue
+                        case SpeakerTokens():
+                            if speaker is not None:
+                                continue
+                            speaker = event
                         case Finish():
                             self._count(event, usage)
                             if not drawn:
