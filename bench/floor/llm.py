@@ -6,7 +6,9 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
+from bench.floor.speed import memory_bandwidth
 from services.llm.engines import default_engine, default_precision, engine_loader
 from services.llm.engines.engine import Engine, EngineLoader, EngineModel, EngineOptions
 from services.llm.families import load_family
@@ -18,27 +20,36 @@ from services.llm.weights import Weights
 WEIGHT_BYTES = {"f32": 4.0, "bf16": 2.0, "int8": 1.0, "q4_0": 0.5 + 4 / 32}
 _EMBEDDING = "model.embed_tokens.weight"
 _PROMPT_TOKENS = 64
-_TRIES = 3
+_TRIES = 5
 
 
 @dataclass(frozen=True)
 class Speed:
-    """`weight_bytes`: what a step reads of the weights; `tokens`: tokens a second by number of sequences."""
+    """Medians of a few tries. `weight_bytes`: what a step reads of the weights; `bandwidth`: bytes a second that one
+    thread reads; `tokens`: tokens a second by number of sequences; `share`: of what the bandwidth allows one sequence.
+    """
 
     weight_bytes: float
+    bandwidth: float
     tokens: dict[int, float]
+    share: float
 
 
-def llm_speed(model: Path, sequences: tuple[int, ...], tokens: int) -> Speed:
-    """Of the engine and the precision that this machine gets by default, on one thread.
-
-    The best of a few tries, in each of which every sequence draws `tokens`.
+def llm_speed(model: Path, sequences: int, tokens: int) -> Speed:
+    """Of one sequence and of several, each of which draws `tokens`, in turn with the memory's: of the engine and the
+    precision that this machine gets by default, on one thread.
     """
     engine_model, name = load_family("spark", model).engine_model, default_engine()
     precision = default_precision(name)
-    options = EngineOptions(precision, threads=1, max_batch=max(sequences), cache_directory=_cache())
-    rates = asyncio.run(_rates(engine_loader(name), engine_model, options, sequences, tokens))
-    return Speed(weight_bytes(engine_model, precision), rates)
+    options = EngineOptions(precision, threads=1, max_batch=sequences, cache_directory=_cache())
+    tries = asyncio.run(_tries(engine_loader(name), engine_model, options, sequences, tokens))
+    size = weight_bytes(engine_model, precision)
+    return Speed(
+        weight_bytes=size,
+        bandwidth=median(each.bandwidth for each in tries),
+        tokens={count: median(each.tokens[count] for each in tries) for count in (1, sequences)},
+        share=median(each.tokens[1] * size / each.bandwidth for each in tries),
+    )
 
 
 def weight_bytes(model: EngineModel, precision: str) -> float:
@@ -53,12 +64,21 @@ def _cache() -> Path:
     return Path(LlmSettings.model_fields["cache_dir"].default).expanduser()
 
 
-async def _rates(
-    loader: EngineLoader, model: EngineModel, options: EngineOptions, sequences: tuple[int, ...], tokens: int
-) -> dict[int, float]:
+@dataclass(frozen=True)
+class _Try:
+    bandwidth: float
+    tokens: dict[int, float]
+
+
+async def _tries(
+    loader: EngineLoader, model: EngineModel, options: EngineOptions, sequences: int, tokens: int
+) -> list[_Try]:
     engine = await loader.load(model, options)
     try:
-        return {count: max([await _rate(engine, model, count, tokens) for _ in range(_TRIES)]) for count in sequences}
+        return [
+            _Try(memory_bandwidth(), {count: await _rate(engine, model, count, tokens) for count in (1, sequences)})
+            for _ in range(_TRIES)
+        ]
     finally:
         await engine.close()
 
