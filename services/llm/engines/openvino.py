@@ -5,6 +5,7 @@ one thread; with more, OpenVINO's 8-bit products of a batch round otherwise than
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,8 +23,11 @@ from services.llm.sampling import Sampling
 # computed again. A cache that grows on demand is copied whole every 32 steps (27 ms for 16 sequences of 1000 tokens).
 _USUAL_TOKENS = 2048
 _BLOCK_TOKENS = 32
-# Prompt tokens and drawn tokens of one step: a long prompt is computed in parts, between the tokens of others.
-_TOKENS_PER_STEP = 256
+# Prompt tokens of one step, beside a drawn token of each sequence: a long prompt is computed in parts, between the
+# tokens of others.
+_PROMPT_TOKENS_PER_STEP = 64
+# A large model's steps take longer than its kernels, and these are made as they are needed.
+_WARM_UP_SECONDS = 2.0
 
 
 class OpenVinoEngine:
@@ -47,7 +51,7 @@ def open_pipeline(directory: Path, options: EngineOptions, kv_blocks: int) -> ge
     """`kv_blocks`: room for 32 tokens each. Sequences for which there is none left wait and are computed again."""
     scheduler = genai.SchedulerConfig()
     scheduler.max_num_seqs = options.max_batch
-    scheduler.max_num_batched_tokens = max(_TOKENS_PER_STEP, options.max_batch)
+    scheduler.max_num_batched_tokens = _tokens_per_step(options.max_batch)
     scheduler.enable_prefix_caching = False
     scheduler.num_kv_blocks = kv_blocks
     # By default a CPU with bf16 computes in bf16 and every CPU keeps keys and values in 8 bits: on the bundled voice
@@ -67,16 +71,25 @@ def _kv_blocks(context: int, max_batch: int) -> int:
     return -(-tokens // _BLOCK_TOKENS) + max_batch
 
 
+def _tokens_per_step(max_batch: int) -> int:
+    return _PROMPT_TOKENS_PER_STEP + max_batch
+
+
 def _warm_up(stepper: OpenVinoStepper, model: EngineModel, max_batch: int) -> None:
-    """Kernels are made for a shape when it is first seen: a lone prompt, a lone token, a full batch."""
-    for batch in (1, max_batch):
-        _run(stepper, model, range(batch))
+    """Kernels are made for a number of tokens when a step first has it, which takes longer than the step of a small
+    model: for all numbers that there can be, while the time lasts.
+    """
+    until = time.monotonic() + _WARM_UP_SECONDS
+    for tokens in range(1, min(_tokens_per_step(max_batch), model.context - 1) + 1):
+        sequences = tokens if tokens <= max_batch else 1
+        _run(stepper, sequences, model.allowed[:1] * (tokens // sequences))
+        if time.monotonic() > until:
+            break
 
 
-def _run(stepper: OpenVinoStepper, model: EngineModel, tickets: Sequence[int]) -> None:
-    prompt = model.allowed[:1] * min(64, model.context - 2)
-    for ticket in tickets:
-        stepper.submit(Job(ticket, prompt, Sampling(max_tokens=2, seed=0), frozenset()))
-    live = set(tickets)
+def _run(stepper: OpenVinoStepper, sequences: int, prompt: Sequence[int]) -> None:
+    live = set(range(sequences))
+    for ticket in live:
+        stepper.submit(Job(ticket, tuple(prompt), Sampling(max_tokens=1, seed=0), frozenset()))
     while live:
         live -= {drawn.ticket for drawn in stepper.step() if drawn.done}
