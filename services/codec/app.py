@@ -19,6 +19,7 @@ from services.codec.model_servicer import ModelServicer, describe
 from services.codec.settings import CodecSettings, DetokenizerSettings, TokenizerSettings
 from services.codec.stream_scheduler import Chunking, StreamScheduler
 from services.codec.tokenizer_servicer import TokenizerServicer
+from services.codec.warm_up import warm_up
 from services.runtime.server import Service, StageServer
 from voxline.v1 import detokenizer_pb2_grpc, model_pb2, model_pb2_grpc, tokenizer_pb2_grpc
 
@@ -57,6 +58,7 @@ def detokenizer_stage(settings: DetokenizerSettings) -> CodecStage:
         settings.max_step_frames,
         settings.schedule,
     )
+    warm_up(detokenizer, chunking)
     scheduler = StreamScheduler(detokenizer, chunking, DetokenizerMetrics(registry))
     servicer = DetokenizerServicer(detokenizer, scheduler)
     model = describe(detokenizer, settings.model.resolve().name, settings.family)

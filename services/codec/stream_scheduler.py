@@ -39,6 +39,10 @@ class Chunking:
         """Frames beside the look-ahead: one more than the chunk has, see `_Utterance.mark`."""
         return self.first_frames + 1
 
+    def after(self, frames: int) -> int:
+        """How many frames are waited for behind a chunk of `frames`."""
+        return min(max(3 * frames // 2, self.first_frames), self.max_frames)
+
 
 @dataclass(eq=False)
 class _Utterance(Generic[Stream]):
@@ -169,7 +173,7 @@ class StreamScheduler(Generic[Stream]):
         if len(samples):
             utterance.audio.put_nowait(samples)
             frames = len(samples) // self._detokenizer.hop
-            utterance.wanted = min(max(3 * frames // 2, self._chunking.first_frames), self._chunking.max_frames)
+            utterance.wanted = self._chunking.after(frames)
             utterance.due = max(utterance.due, _now()) + frames / self._detokenizer.frame_rate
         if last:
             self._utterances.discard(utterance)
