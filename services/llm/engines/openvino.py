@@ -5,6 +5,7 @@ one thread; with more, OpenVINO's 8-bit products of a batch round otherwise than
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,9 @@ _BLOCK_TOKENS = 32
 # Prompt tokens of one step, beside a drawn token of each sequence: a long prompt is computed in parts, between the
 # tokens of others.
 _PROMPT_TOKENS_PER_STEP = 64
+# A step of the pipeline keeps Python's interpreter. Whoever waits for it gets it behind the step, but only after having
+# waited so long: by Python's own 5 ms an event loop misses ten steps of a small model.
+_SWITCH_SECONDS = 0.0001
 # A large model's steps take longer than its kernels, and these are made as they are needed.
 _WARM_UP_SECONDS = 2.0
 
@@ -41,6 +45,7 @@ class OpenVinoEngine:
 
 
 def _load(model: EngineModel, options: EngineOptions) -> OpenVinoStepper:
+    sys.setswitchinterval(_SWITCH_SECONDS)
     directory = converted(model, options.precision, options.cache_directory)
     stepper = OpenVinoStepper(open_pipeline(directory, options, _kv_blocks(model.context, options.max_batch)))
     _warm_up(stepper, model, options.max_batch)
