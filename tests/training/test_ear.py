@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from training.corpus.corpus import Corpus
 from training.evaluate.sound import centroid, median_f0, sounding_seconds
@@ -64,35 +63,22 @@ def test_lessons_fit_their_labels(corpus: Corpus) -> None:
 
 @pytest.mark.parametrize("hertz", [75.0, 140.0, 270.0])
 def test_f0_of_a_pulse_train(hertz: float) -> None:
-    assert median_f0(_pulses(hertz, fall=1.0)) == pytest.approx(hertz, rel=0.03)
+    times = np.arange(16_000) / 16_000
+    harmonics = np.arange(1, 12)[:, None]
+    pulses = np.sum(np.cos(2 * np.pi * hertz * harmonics * times) / harmonics, axis=0)
+    assert median_f0(pulses.astype(np.float32)) == pytest.approx(hertz, rel=0.03)
 
 
 def test_noise_has_no_f0() -> None:
     assert median_f0(np.random.default_rng(0).normal(size=16_000).astype(np.float32)) == 0.0
 
 
-def test_a_brighter_voice_has_a_higher_centroid() -> None:
-    dull, bright = _pulses(140.0, fall=2.0), _pulses(140.0, fall=0.5)
-    assert 140.0 < centroid(dull) < centroid(bright) < 11 * 140.0
-
-
-def test_the_centroid_is_that_of_the_voice_alone() -> None:
-    pulses = _pulses(140.0, fall=1.0)
-    hiss = np.random.default_rng(0).normal(size=len(pulses)).astype(np.float32)
-    pause = np.zeros(1600, np.float32)
-    assert centroid(np.concatenate([hiss, pause, pulses])) == pytest.approx(centroid(pulses), rel=0.1)
-    assert centroid(hiss) == 0.0
+def test_brighter_sound_has_a_higher_centroid() -> None:
+    noise = np.random.default_rng(0).normal(size=16_000).astype(np.float32)
+    assert centroid(np.cumsum(noise).astype(np.float32)) < centroid(noise) < centroid(np.diff(noise))
 
 
 def test_silence_at_the_ends_does_not_count() -> None:
     samples = np.concatenate([np.zeros(8000), np.ones(16_000), np.zeros(4000)]).astype(np.float32)
     assert sounding_seconds(samples) == pytest.approx(1.0, abs=0.01)
     assert sounding_seconds(np.zeros(100, np.float32)) == 0.0
-
-
-def _pulses(hertz: float, *, fall: float) -> NDArray[np.float32]:
-    """A second; the nth harmonic is weaker than the first by n to the power of `fall`."""
-    harmonics = np.arange(1, 12)[:, None]
-    waves = np.cos(2 * np.pi * hertz * harmonics * np.arange(16_000) / 16_000) / harmonics**fall
-    pulses: NDArray[np.float32] = waves.sum(0).astype(np.float32)
-    return pulses

@@ -78,7 +78,7 @@ def _nearer(
 
 @dataclass(frozen=True)
 class Traits:
-    """Of a clip. f0: its median, centroid: of its voiced spectrum; Hz, at least 1."""
+    """Of a clip. f0: its median, centroid: of the spectrum; Hz."""
 
     d_vector: NDArray[np.float32]
     f0: float
@@ -86,7 +86,7 @@ class Traits:
 
     @classmethod
     def of(cls, voice: ExportedVoice, samples: Samples) -> "Traits":
-        return cls(voice.d_vector(samples), max(median_f0(samples), 1.0), max(centroid(samples), 1.0))
+        return cls(voice.d_vector(samples), max(median_f0(samples), 1.0), centroid(samples))
 
     def nearer(self, own: "Traits", other: "Traits") -> tuple[bool, ...]:
         """To `own` than to `other`, by each of the MEASURES."""

@@ -5,28 +5,24 @@ from numpy.typing import NDArray
 
 from training.corpus.pitch import Pitch
 from training.corpus.utterance import SAMPLE_RATE
-from training.frames import HOP, frames_of
+from training.frames import frames_of
 
 Samples = NDArray[np.float32]
 
-_WINDOW = SAMPLE_RATE * 64 // 1000
+_FRAME, _HOP = SAMPLE_RATE * 64 // 1000, SAMPLE_RATE // 100
 
 
 def median_f0(samples: Samples) -> float:
     """Hz, of the voiced frames; 0 without any."""
-    f0 = _f0(samples)
+    f0 = Pitch.of(samples, frames_of(len(samples))).f0
     return float(np.median(f0[f0 > 0])) if f0.any() else 0.0
 
 
 def centroid(samples: Samples) -> float:
-    """Hz: the spectrum's centre in the voiced frames, weighted by loudness; 0 without any."""
-    f0 = _f0(samples)
-    if not f0.any():
-        return 0.0
-    padded = np.pad(samples, (_WINDOW // 2, _WINDOW))
-    voiced = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[HOP // 2 :: HOP][: len(f0)][f0 > 0]
-    amplitudes = np.abs(np.fft.rfft(voiced * np.hanning(_WINDOW))).sum(0)
-    return float(amplitudes @ np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE) / amplitudes.sum())
+    """Hz: the mean of the spectrum's centre, weighted by loudness."""
+    spectra = [np.abs(np.fft.rfft(frame * np.hanning(len(frame)))) for frame in _loud_frames(samples)]
+    total = np.sum(spectra, axis=0) if spectra else np.ones(_FRAME // 2 + 1)
+    return float(np.sum(total * np.fft.rfftfreq(_FRAME, 1 / SAMPLE_RATE)) / np.sum(total))
 
 
 def sounding_seconds(samples: Samples) -> float:
@@ -35,6 +31,8 @@ def sounding_seconds(samples: Samples) -> float:
     return float(loud[-1] - loud[0]) / SAMPLE_RATE if len(loud) else 0.0
 
 
-def _f0(samples: Samples) -> NDArray[np.float32]:
-    """[F] in Hz, 0 where there is no voice."""
-    return Pitch.of(samples, frames_of(len(samples))).f0
+def _loud_frames(samples: Samples) -> list[Samples]:
+    starts = range(0, len(samples) - _FRAME, _HOP)
+    frames = [samples[start : start + _FRAME] - samples[start : start + _FRAME].mean() for start in starts]
+    levels = [float(np.sqrt(np.mean(frame**2))) for frame in frames]
+    return [frame for frame, level in zip(frames, levels, strict=True) if level > 0.1 * max(levels)]

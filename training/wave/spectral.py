@@ -11,11 +11,14 @@ from training.corpus.utterance import SAMPLE_RATE
 # Samples of the window, and mel bands (Descript's audio codec has such a ladder).
 _MELS = ((2048, 128), (1024, 80), (512, 64), (256, 32), (128, 16), (64, 8))
 _LINEAR = (1024, 512, 240)
+_LONG_TERM = 1024
 _FLOOR = 1e-4
 
 
 class SpectralLoss(nn.Module):
-    """Two waveforms [B, T] -> the mean distance of their log-mel spectra, and of their linear ones."""
+    """Two waveforms [B, T] -> the mean distances of their log-mel spectra, of their linear ones, and of their long-term
+    average spectra, which tell one voice's colour from another's.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,10 +27,10 @@ class SpectralLoss(nn.Module):
         for size, mels in _MELS:
             self.register_buffer(f"mel{size}", slaney_filters(_config(size, mels)), persistent=False)
 
-    def forward(self, made: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, made: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mel = [self._mel(made, wanted, size) for size, _ in _MELS]
         linear = [self._linear(made, wanted, size) for size in _LINEAR]
-        return torch.stack(mel).mean(), torch.stack(linear).mean()
+        return torch.stack(mel).mean(), torch.stack(linear).mean(), self._long_term(made, wanted)
 
     def _mel(self, made: Tensor, wanted: Tensor, size: int) -> Tensor:
         filters = self.get_buffer(f"mel{size}")
@@ -37,6 +40,11 @@ class SpectralLoss(nn.Module):
         first, second = self._magnitudes(made, size), self._magnitudes(wanted, size)
         convergence = (second - first).square().sum((1, 2)).sqrt() / (second.square().sum((1, 2)).sqrt() + 1e-3)
         return F.l1_loss(_log(first), _log(second)) + convergence.mean()
+
+    def _long_term(self, made: Tensor, wanted: Tensor) -> Tensor:
+        filters = self.get_buffer(f"mel{_LONG_TERM}")
+        first, second = ((filters @ self._magnitudes(each, _LONG_TERM)).mean(2) for each in (made, wanted))
+        return F.l1_loss(_log(first), _log(second))
 
     def _magnitudes(self, samples: Tensor, size: int) -> Tensor:
         window = self.get_buffer(f"window{size}")
