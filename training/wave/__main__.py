@@ -30,7 +30,7 @@ from training.wave.stage import SecondStage
 NAME = "wave"
 _FRAMES = 88
 # Of the designed voices: women's phones are the harder.
-_SHARES = {"female": 2, "male": 1}
+_SHARES = {"female": 3, "male": 1}
 _ROWS_ON_GPU, _ROWS_ON_CPU, _ROWS_TINY = 64, 6, 4
 # Judges cost more than they bring where the time is short: none on a CPU.
 _JUDGED_FROM_ON_GPU, _JUDGED_FROM_ON_CPU, _JUDGED_FROM_TINY = 0.45, 1.0, 0.75

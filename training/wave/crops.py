@@ -41,7 +41,7 @@ class Crop:
 
 class Crops:
     """Endless. frames: of a crop, margins included; rows: of a batch; contents: how many there are; often: voices that
-    are heard more often than others, those that are named twice twice as often, and each of their phones as often as
+    are heard more often than others, those that are named n times n times as often, and each of their phones as often as
     any other: what is rare in texts is not rare here.
     """
 

@@ -15,7 +15,7 @@ from training.wave.listener import Listener, SpeakerListener
 from training.wave.modules import Decoder
 from training.wave.spectral import SpectralLoss
 
-_SPECTRA, _LINEAR, _COLOUR, _FORETOLD, _MISSED, _MISHEARD, _UNLIKE, _SEEN = 15.0, 5.0, 10.0, 5.0, 1.5, 5.0, 20.0, 2.0
+_SPECTRA, _LINEAR, _COLOUR, _FORETOLD, _MISSED, _MISHEARD, _UNLIKE, _SEEN = 15.0, 5.0, 10.0, 5.0, 1.5, 12.0, 20.0, 2.0
 _HARMONICS_FIRST, _HARMONICS_LAST, _PITCH_UNTIL = 40.0, 5.0, 0.3
 """Until then, by progress, the harmonics count for more: later they would drown the spectra."""
 _CLIP = 50.0
