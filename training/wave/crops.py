@@ -41,8 +41,8 @@ class Crop:
 
 class Crops:
     """Endless. frames: of a crop, margins included; rows: of a batch; contents: how many there are; often: voices that
-    are heard more often than others, those that are named n times n times as often, and each of their phones as often as
-    any other: what is rare in texts is not rare here.
+    are heard more often than others, and those that are named n times so many times as often; each of their phones as
+    often as any other: what is rare in texts is not rare here.
     """
 
     def __init__(
