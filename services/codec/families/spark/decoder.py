@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from math import inf
 from pathlib import Path
 from typing import Self
@@ -42,6 +42,8 @@ PREFIXES = (
     "decoder.",
 )
 Samples = NDArray[np.float32]
+# Of whom it is remembered what their global tokens come to.
+_SPEAKERS = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +99,7 @@ class SparkDetokenizer:
         parts = nn.ModuleList((self.prenet, self.generator))
         self.usual_look_ahead = config.extras.look_ahead_frames
         self._layout = StateLayout(parts)
+        self._conditioned = lru_cache(_SPEAKERS)(self._condition)
         self._spare_tokens = forward_tokens(parts) if device.type == "cpu" else inf
 
     @classmethod
@@ -112,9 +115,8 @@ class SparkDetokenizer:
         `global_tokens` or `look_ahead_frames`."""
         if look_ahead is not None and look_ahead < 0:
             raise InvalidRequest(f"look-ahead {look_ahead} is negative", field="look_ahead_frames")
-        d_vector = self.speaker(self._speaker_tokens(global_tokens)[None])
-        modulation = self.prenet.modulate(d_vector)
-        return DecoderStream(look_ahead, d_vector[0], modulation[0], self._layout.fresh(self.device))
+        d_vector, modulation = self._conditioned(self._checked(global_tokens))
+        return DecoderStream(look_ahead, d_vector, modulation, self._layout.fresh(self.device))
 
     @torch.inference_mode()
     def step(self, items: Sequence[Item]) -> list[Samples]:
@@ -171,8 +173,13 @@ class SparkDetokenizer:
         stream.ended = turn.last
         return row.cpu().numpy().copy()
 
-    def _speaker_tokens(self, tokens: Sequence[int]) -> Tensor:
-        """[N] int64."""
+    @torch.inference_mode()
+    def _condition(self, global_tokens: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """The d-vector, and what the prenet makes of it."""
+        d_vector = self.speaker(torch.tensor([global_tokens], device=self.device))
+        return d_vector[0], self.prenet.modulate(d_vector)[0]
+
+    def _checked(self, tokens: Sequence[int]) -> tuple[int, ...]:
         if len(tokens) != self.global_token_count:
             raise InvalidRequest(
                 f"{len(tokens)} global tokens, expected {self.global_token_count}", field="global_tokens"
@@ -182,4 +189,4 @@ class SparkDetokenizer:
             raise InvalidRequest(
                 f"global token {wrong} is not in [0, {self.global_codebook_size})", field="global_tokens"
             )
-        return torch.tensor([int(token) for token in tokens], device=self.device)
+        return tuple(map(int, tokens))
