@@ -20,8 +20,8 @@ class Figures:
     """Of one run, or medians of several, whose counts are then their sums.
 
     `continuity`: share of the replies with less underrun than anybody minds; `audio_rate`: audio-seconds a second;
-    `reply_rate`: replies a second; `cpu`: CPU-seconds per audio-second by stage; `beside`: of them those that its
-    busiest thread did not use; `rss_bytes` by stage, afterwards.
+    `reply_rate`: replies a second; `cpu`: CPU-seconds per audio-second by stage; `calls`: of them those of event
+    loops and gRPC; `rss_bytes` by stage, afterwards.
     """
 
     replies: int
@@ -36,7 +36,7 @@ class Figures:
     audio_rate: float
     reply_rate: float
     cpu: Mapping[str, float]
-    beside: Mapping[str, float]
+    calls: Mapping[str, float]
     rss_bytes: Mapping[str, float]
 
     @property
@@ -66,7 +66,7 @@ def figures(run: Run, before: Usage, after: Usage) -> Figures:
         audio_rate=audio / run.seconds,
         reply_rate=len(heard) / run.seconds,
         cpu={stage: used / audio for stage, used in used_by_stage.items()},
-        beside={stage: (used - after.busiest_thread(before, stage)) / audio for stage, used in used_by_stage.items()},
+        calls={stage: (after.calls[stage] - before.calls[stage]) / audio for stage in before.calls},
         rss_bytes=after.rss_bytes,
     )
 
@@ -87,7 +87,7 @@ def medians(runs: Sequence[Figures]) -> Figures:
         turned_away=sum(run.turned_away for run in runs),
         failed=totals,
         cpu=_median_by_stage(runs, lambda run: run.cpu),
-        beside=_median_by_stage(runs, lambda run: run.beside),
+        calls=_median_by_stage(runs, lambda run: run.calls),
         rss_bytes=_median_by_stage(runs, lambda run: run.rss_bytes),
     )
 

@@ -1,23 +1,24 @@
-"""What the processes of a system have used."""
+"""What the processes of a system have used. Only on Linux is it known which threads are gRPC's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
+
+# How gRPC's own threads are called.
+_GRPC = ("grpc", "event_engine", "lifeguard")
 
 
 @dataclass(frozen=True)
 class Usage:
-    """By stage, each with its children. CPU in seconds since the start, memory now; `threads`: CPU of each, by id."""
+    """By stage, each with its children. CPU in seconds since the start, memory now; `calls`: CPU of the event loops,
+    which run in the main threads, and of gRPC's threads, but not of those that compute.
+    """
 
     cpu: Mapping[str, float]
     rss_bytes: Mapping[str, int]
-    threads: Mapping[str, Mapping[int, float]]
-
-    def busiest_thread(self, before: "Usage", stage: str) -> float:
-        """Seconds since `before` of the thread that used most: the one that computes, where one does."""
-        then = before.threads[stage]
-        return max(now - then.get(thread, 0.0) for thread, now in self.threads[stage].items())
+    calls: Mapping[str, float]
 
 
 def usage(pids: Mapping[str, int]) -> Usage:
@@ -25,7 +26,7 @@ def usage(pids: Mapping[str, int]) -> Usage:
     return Usage(
         cpu={stage: sum(map(_cpu, family)) for stage, family in families.items()},
         rss_bytes={stage: sum(each.memory_info().rss for each in family) for stage, family in families.items()},
-        threads={stage: _threads(family) for stage, family in families.items()},
+        calls={stage: sum(map(_calls, family)) for stage, family in families.items()},
     )
 
 
@@ -39,5 +40,13 @@ def _cpu(process: psutil.Process) -> float:
     return used.user + used.system
 
 
-def _threads(family: list[psutil.Process]) -> dict[int, float]:
-    return {thread.id: thread.user_time + thread.system_time for process in family for thread in process.threads()}
+def _calls(process: psutil.Process) -> float:
+    threads = process.threads()
+    return sum(each.user_time + each.system_time for each in threads if _of_calls(process.pid, each.id))
+
+
+def _of_calls(pid: int, thread: int) -> bool:
+    try:
+        return thread == pid or Path(f"/proc/{pid}/task/{thread}/comm").read_text("utf-8").startswith(_GRPC)
+    except FileNotFoundError:  # The thread has ended.
+        return False

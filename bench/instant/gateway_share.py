@@ -29,9 +29,9 @@ def gateway_share(model: Path, directory: Path, system: System, streams: int, re
     in a closed loop would ask in step.
 
     TTFA is the listener's, with the client's own time; the mean is the gateway's own. "With hops" adds the stages' ends
-    of the gRPC calls: all that the real stages do outside the one thread of each that computes.
+    of the gRPC calls: their event loops and gRPC's own threads.
     """
-    hops = sum(used for stage, used in real.beside.items() if stage != _GATEWAY)
+    hops = sum(used for stage, used in real.calls.items() if stage != _GATEWAY)
     rush = Open(1.0, real.reply_rate)
     with _instant_system(model, directory, system, _frame_rate(model) * real.audio_rate / streams) as instant:
         measure(instant, Closed(1), Effort(4, 0))

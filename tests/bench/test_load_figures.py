@@ -8,8 +8,8 @@ from bench.load import Run
 from bench.usage import Usage
 
 HEARD: list[Outcome] = [Heard(ttfa=0.1, audio=2.0, underrun=0.0), Heard(ttfa=0.3, audio=3.0, underrun=0.2)]
-BEFORE = Usage({"llm": 1.0}, {"llm": 5}, {"llm": {1: 0.9, 2: 0.1}})
-AFTER = Usage({"llm": 3.0}, {"llm": 7}, {"llm": {1: 1.2, 2: 0.3, 3: 1.5}})
+BEFORE = Usage({"llm": 1.0}, {"llm": 5}, {"llm": 0.1})
+AFTER = Usage({"llm": 3.0}, {"llm": 7}, {"llm": 0.6})
 OTHERS: list[Outcome] = [TurnedAway(1.0), Failed("500"), Failed("500")]
 
 
@@ -24,7 +24,7 @@ def test_figures_are_those_of_the_replies() -> None:
     assert (found.underrun_worst, found.continuity) == (0.2, 0.5)
     assert (found.audio_rate, found.reply_rate) == (2.5, 1.0)
     assert found.cpu["llm"] == pytest.approx(0.4)
-    assert found.beside["llm"] == pytest.approx(0.1)
+    assert found.calls["llm"] == pytest.approx(0.1)
     assert found.rss_bytes == {"llm": 7}
 
 

@@ -26,7 +26,7 @@ def figures(ttfa: float, reply_rate: float = 2.0) -> Figures:
         audio_rate=6.0,
         reply_rate=reply_rate,
         cpu={"llm": ttfa},
-        beside={"llm": 0.01},
+        calls={"llm": 0.01},
         rss_bytes={"llm": 2.0**20},
     )
 

@@ -28,8 +28,8 @@ _BLOCK_TOKENS = 32
 # tokens of others.
 _PROMPT_TOKENS_PER_STEP = 64
 # A step of the pipeline keeps Python's interpreter. Whoever waits for it gets it behind the step, but only after having
-# waited so long: by Python's own 5 ms an event loop misses ten steps of a small model.
-_SWITCH_SECONDS = 0.0001
+# waited so long: by Python's own 5 ms an event loop misses ten steps of a small model. Each asking wakes it.
+_SWITCH_SECONDS = 0.0005
 # A large model's steps take longer than its kernels, and these are made as they are needed.
 _WARM_UP_SECONDS = 2.0
 
@@ -64,6 +64,8 @@ def open_pipeline(directory: Path, options: EngineOptions, kv_blocks: int) -> ge
     properties: dict[str, object] = {
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32" if options.precision == "f32" else "f16",
+        # It would draw the tokens of a step with as many threads as there are cores, at any number of sequences.
+        "sampler_num_threads": 1,
     }
     if options.threads:
         properties["INFERENCE_NUM_THREADS"] = options.threads
