@@ -128,9 +128,11 @@ def test_colour_is_what_lasts() -> None:
     torch.manual_seed(0)
     first, second = (0.1 * torch.randn(1, 16_000) for _ in range(2))
     bright = torch.from_numpy(tilted(first[0].double().numpy(), 3.0)).float()[None]
-    mel, _, colour = SpectralLoss()(first, second)
+    mel, _, colour, brightness = SpectralLoss()(first, second)
     assert colour < mel / 2
-    assert SpectralLoss()(bright, second)[2] > 2 * colour
+    _, _, another_colour, another_brightness = SpectralLoss()(bright, second)
+    assert another_colour > 2 * colour
+    assert another_brightness > 100 * brightness
 
 
 def buzz(f0: float, turns: float) -> Crop:

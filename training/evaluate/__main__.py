@@ -43,9 +43,10 @@ def main(options: Options) -> dict[str, object]:
             _show(name, figures[name])
     figures["cloned"] = cloning.measure(voice, held_out, tried, transcript=False)
     figures["continued"] = cloning.measure(voice, held_out, tried, transcript=True)
+    figures["recordings"] = cloning.recordings(voice, held_out, tried)
     figures["resynthesised"] = cloning.resynthesised(voice, held_out, tried)
     figures["global_tokens"] = cloning.global_tokens(voice, held_out, tried)
-    for name in ("cloned", "continued", "resynthesised", "global_tokens"):
+    for name in ("cloned", "continued", "recordings", "resynthesised", "global_tokens"):
         _show(name, figures[name])
     (options.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return figures

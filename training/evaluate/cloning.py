@@ -1,7 +1,4 @@
-"""Is a cloned voice nearer to its own speaker than to another? By speakers that training never heard.
-
-All three say the same words: sentences differ in the measures by more than many a pair of speakers.
-"""
+"""Is a cloned voice nearer to its reference than to another speaker's clip? By speakers that training never heard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,33 +19,41 @@ _LEAST_SAMPLES = 1600
 
 @dataclass(frozen=True)
 class Trial:
-    """Utterances: `reference` and `own` have one voice, `own` and `other` the same sentence at the same speed."""
+    """Utterances: `reference` and `said` have one voice, `reference` and `other` the same words at the same speed."""
 
     reference: int
-    own: int
     other: int
+    said: int
 
 
 def trials(corpus: Corpus, count: int, seed: int) -> list[Trial]:
     draws = np.random.default_rng(seed)
     pairs = [pair for pair in corpus.by_group.values() if len(pair) == 2]
     chosen = [draws.permutation(pairs[index]).tolist() for index in draws.integers(len(pairs), size=count)]
-    return [Trial(_after(own, corpus.by_voice[corpus.utterances[own].voice]), own, other) for own, other in chosen]
+    return [
+        Trial(reference, other, _after(reference, corpus.by_voice[corpus.utterances[reference].voice]))
+        for reference, other in chosen
+    ]
 
 
 def measure(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial], *, transcript: bool) -> dict[str, float]:
-    """Shares of the trials in which the sentence, in the reference's voice, is nearer to its own speaker: by each
+    """Shares of the trials in which the text of `said`, in the reference's voice, is nearer to the reference: by each
     measure, by most of them.
     """
     requests = [
-        (corpus.utterances[trial.own].text, _voice(voice, corpus, trial, transcript=transcript)) for trial in tried
+        (corpus.utterances[trial.said].text, _voice(voice, corpus, trial, transcript=transcript)) for trial in tried
     ]
     return _nearer(voice, corpus, tried, [spoken.samples for spoken in voice.say(requests)])
 
 
+def recordings(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) -> dict[str, float]:
+    """The same of the speaker's own recordings: what sentences differ in."""
+    return _nearer(voice, corpus, tried, [_samples(corpus, trial.said) for trial in tried])
+
+
 def resynthesised(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) -> dict[str, float]:
-    """The same of the codec alone: the speaker's own semantic tokens, the reference's global tokens."""
-    heard = [tuple(voice.tokens(_samples(corpus, at)) for at in (trial.reference, trial.own)) for trial in tried]
+    """The same of the codec alone: the recordings' semantic tokens, the reference's global tokens."""
+    heard = [tuple(voice.tokens(_samples(corpus, at)) for at in (trial.reference, trial.said)) for trial in tried]
     return _nearer(
         voice,
         corpus,
@@ -68,9 +73,9 @@ def _nearer(
     nearer: list[tuple[bool, ...]] = []
     for trial, samples in zip(tried, spoken, strict=True):
         if len(samples) >= _LEAST_SAMPLES:
-            clips = (samples, _samples(corpus, trial.own), _samples(corpus, trial.other))
-            made, own, other = (Traits.of(voice, clip) for clip in clips)
-            nearer.append(made.nearer(own, other))
+            clips = (samples, _samples(corpus, trial.reference), _samples(corpus, trial.other))
+            made, reference, other = (Traits.of(voice, clip) for clip in clips)
+            nearer.append(made.nearer(reference, other))
     counts = {name: sum(row[place] for row in nearer) for place, name in enumerate(MEASURES)}
     counts["most"] = sum(sum(row) >= 2 for row in nearer)
     return {name: count / len(tried) for name, count in counts.items()}
@@ -88,12 +93,12 @@ class Traits:
     def of(cls, voice: ExportedVoice, samples: Samples) -> "Traits":
         return cls(voice.d_vector(samples), max(median_f0(samples), 1.0), centroid(samples))
 
-    def nearer(self, own: "Traits", other: "Traits") -> tuple[bool, ...]:
-        """To `own` than to `other`, by each of the MEASURES."""
+    def nearer(self, reference: "Traits", other: "Traits") -> tuple[bool, ...]:
+        """To `reference` than to `other`, by each of the MEASURES."""
         return (
-            _cosine(self.d_vector, own.d_vector) > _cosine(self.d_vector, other.d_vector),
-            _apart(self.f0, own.f0) < _apart(self.f0, other.f0),
-            _apart(self.centroid, own.centroid) < _apart(self.centroid, other.centroid),
+            _cosine(self.d_vector, reference.d_vector) > _cosine(self.d_vector, other.d_vector),
+            _apart(self.f0, reference.f0) < _apart(self.f0, other.f0),
+            _apart(self.centroid, reference.centroid) < _apart(self.centroid, other.centroid),
         )
 
 
@@ -101,11 +106,11 @@ def global_tokens(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) 
     """Digits that two clips of one voice share, and clips of two speakers."""
     same, different = [], []
     for trial in tried:
-        reference, own, other = (
-            voice.tokens(_samples(corpus, at)).global_tokens for at in (trial.reference, trial.own, trial.other)
+        reference, other, said = (
+            voice.tokens(_samples(corpus, at)).global_tokens for at in (trial.reference, trial.other, trial.said)
         )
-        same.append(_shared(own, reference))
-        different.append(_shared(own, other))
+        same.append(_shared(reference, said))
+        different.append(_shared(reference, other))
     return {"shared_by_one_voice": float(np.mean(same)), "shared_by_two_speakers": float(np.mean(different))}
 
 

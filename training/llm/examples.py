@@ -16,7 +16,8 @@ from training.tokens.store import Tokens
 _GENDERS = {"female": 0, "male": 1}
 _DESIGNED, _CLONED = 0.4, 0.7
 """Shares: of designed voices, and of these and cloned ones without transcript."""
-_TWICE = 0.15
+_LONGER, _MOST_BEHIND = 0.4, 2
+"""How often utterances are joined where they need not be, and how many come behind the first."""
 LONGEST = 900
 """Frames of an example."""
 
@@ -144,15 +145,17 @@ class Examples:
         return draft.example()
 
     def _longer(self, index: int, draws: Generator) -> Spoken:
-        return self._joined(index, draws) if draws.random() < _TWICE else self._spoken[index]
+        return self._joined(index, draws) if draws.random() < _LONGER else self._spoken[index]
 
     def _joined(self, index: int, draws: Generator) -> Spoken:
-        """With another utterance of the same voice at the same speed behind it, if that is not too long."""
+        """With others of the same voice at the same speed behind it, as far as that is not too long."""
         utterance, spoken = self._utterances[index], self._spoken[index]
-        other = self._spoken[_one_of(self._by_manner[utterance.voice, utterance.speed], draws)]
-        if len(spoken.contents) + len(other.contents) > LONGEST:
-            return spoken
-        return (spoken.spaced() if draws.random() < 0.6 else spoken) + other
+        for _ in range(int(draws.integers(_MOST_BEHIND)) + 1):
+            other = self._spoken[_one_of(self._by_manner[utterance.voice, utterance.speed], draws)]
+            if len(spoken.contents) + len(other.contents) > LONGEST:
+                break
+            spoken = (spoken.spaced() if draws.random() < 0.6 else spoken) + other
+        return spoken
 
 
 def _values(utterance: Utterance, f0: float) -> tuple[str, str]:

@@ -17,7 +17,8 @@ _FLOOR = 1e-4
 
 class SpectralLoss(nn.Module):
     """Two waveforms [B, T] -> the mean distances of their log-mel spectra, of their linear ones, and of their long-term
-    average spectra, which tell one voice's colour from another's.
+    average spectra, which tell one voice's colour from another's; and the squared one of their log centroids, whose
+    gradient is not lost among those of single bands.
     """
 
     def __init__(self) -> None:
@@ -27,10 +28,11 @@ class SpectralLoss(nn.Module):
         for size, mels in _MELS:
             self.register_buffer(f"mel{size}", slaney_filters(_config(size, mels)), persistent=False)
 
-    def forward(self, made: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, made: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mel = [self._mel(made, wanted, size) for size, _ in _MELS]
         linear = [self._linear(made, wanted, size) for size in _LINEAR]
-        return torch.stack(mel).mean(), torch.stack(linear).mean(), self._long_term(made, wanted)
+        brightness = F.mse_loss(self._log_centroid(made), self._log_centroid(wanted))
+        return torch.stack(mel).mean(), torch.stack(linear).mean(), self._long_term(made, wanted), brightness
 
     def _mel(self, made: Tensor, wanted: Tensor, size: int) -> Tensor:
         filters = self.get_buffer(f"mel{size}")
@@ -45,6 +47,11 @@ class SpectralLoss(nn.Module):
         filters = self.get_buffer(f"mel{_LONG_TERM}")
         first, second = ((filters @ self._magnitudes(each, _LONG_TERM)).mean(2) for each in (made, wanted))
         return F.l1_loss(_log(first), _log(second))
+
+    def _log_centroid(self, samples: Tensor) -> Tensor:
+        """[B], of the frequency as a share of the highest."""
+        spectrum = self._magnitudes(samples, _LONG_TERM).sum(2)
+        return torch.log(spectrum @ torch.linspace(0, 1, spectrum.shape[1], device=samples.device) / spectrum.sum(1))
 
     def _magnitudes(self, samples: Tensor, size: int) -> Tensor:
         window = self.get_buffer(f"window{size}")

@@ -15,7 +15,8 @@ from training.wave.listener import Listener, SpeakerListener
 from training.wave.modules import Decoder
 from training.wave.spectral import SpectralLoss
 
-_SPECTRA, _LINEAR, _COLOUR, _FORETOLD, _MISSED, _MISHEARD, _UNLIKE, _SEEN = 15.0, 5.0, 10.0, 5.0, 1.5, 12.0, 20.0, 2.0
+_SPECTRA, _LINEAR, _COLOUR, _BRIGHTNESS = 15.0, 5.0, 10.0, 500.0
+_FORETOLD, _MISSED, _MISHEARD, _UNLIKE, _SEEN = 5.0, 1.5, 12.0, 20.0, 2.0
 _HARMONICS_FIRST, _HARMONICS_LAST, _PITCH_UNTIL = 40.0, 5.0, 0.3
 """Until then, by progress, the harmonics count for more: later they would drown the spectra."""
 _CLIP = 50.0
@@ -51,16 +52,17 @@ class SecondStage:
             samples = self._decoder.sound(frames)
             foretold = self.fundamental.foretold(frames, crop)
         made, real = samples.float() * crop.judged, crop.samples * crop.judged
-        mel, linear, colour = self._spectral(made, real)
+        mel, linear, colour, brightness = self._spectral(made, real)
         weight = _HARMONICS_LAST + (_HARMONICS_FIRST - _HARMONICS_LAST) * max(1 - progress / _PITCH_UNTIL, 0.0)
         harmonics = self.fundamental.heard(made, real, crop)
         with self._compute.autocast():
             missed, misheard = self._listener.missed(made, crop)
             unlike = self._speakers.unlike(made, real)
-        loss = _SPECTRA * mel + _LINEAR * linear + _COLOUR * colour + weight * harmonics + _FORETOLD * foretold
+        loss = _SPECTRA * mel + _LINEAR * linear + _COLOUR * colour + _BRIGHTNESS * brightness
+        loss = loss + weight * harmonics + _FORETOLD * foretold
         loss = loss + _MISSED * missed + _MISHEARD * misheard + _UNLIKE * unlike
-        figures = {"mel": mel, "linear": linear, "colour": colour, "harmonics": harmonics, "foretold": foretold}
-        figures |= {"missed": missed, "misheard": misheard, "unlike": unlike}
+        figures = {"mel": mel, "linear": linear, "colour": colour, "brightness": brightness, "harmonics": harmonics}
+        figures |= {"foretold": foretold, "missed": missed, "misheard": misheard, "unlike": unlike}
         if progress >= self._judged_from:
             judging = self._judge(made.detach(), real, progress)
             convinced, seen = self._convince(made, real)
