@@ -13,12 +13,14 @@ _MELS = ((2048, 128), (1024, 80), (512, 64), (256, 32), (128, 16), (64, 8))
 _LINEAR = (1024, 512, 240)
 _LONG_TERM = 1024
 _FLOOR = 1e-4
+# From here on log centroids no longer count by their squared distance: early on they would drown all else.
+_FAR = 0.1
 
 
 class SpectralLoss(nn.Module):
     """Two waveforms [B, T] -> the mean distances of their log-mel spectra, of their linear ones, and of their long-term
-    average spectra, which tell one voice's colour from another's; and the squared one of their log centroids, whose
-    gradient is not lost among those of single bands.
+    average spectra, which tell one voice's colour from another's; and half the squared one of their log centroids,
+    whose gradient is not lost among those of single bands.
     """
 
     def __init__(self) -> None:
@@ -31,7 +33,7 @@ class SpectralLoss(nn.Module):
     def forward(self, made: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mel = [self._mel(made, wanted, size) for size, _ in _MELS]
         linear = [self._linear(made, wanted, size) for size in _LINEAR]
-        brightness = F.mse_loss(self._log_centroid(made), self._log_centroid(wanted))
+        brightness = F.huber_loss(self._log_centroid(made), self._log_centroid(wanted), delta=_FAR)
         return torch.stack(mel).mean(), torch.stack(linear).mean(), self._long_term(made, wanted), brightness
 
     def _mel(self, made: Tensor, wanted: Tensor, size: int) -> Tensor:

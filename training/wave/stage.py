@@ -15,7 +15,7 @@ from training.wave.listener import Listener, SpeakerListener
 from training.wave.modules import Decoder
 from training.wave.spectral import SpectralLoss
 
-_SPECTRA, _LINEAR, _COLOUR, _BRIGHTNESS = 15.0, 5.0, 10.0, 500.0
+_SPECTRA, _LINEAR, _COLOUR, _BRIGHTNESS = 15.0, 5.0, 10.0, 1000.0
 _FORETOLD, _MISSED, _MISHEARD, _UNLIKE, _SEEN = 5.0, 1.5, 12.0, 20.0, 2.0
 _HARMONICS_FIRST, _HARMONICS_LAST, _PITCH_UNTIL = 40.0, 5.0, 0.3
 """Until then, by progress, the harmonics count for more: later they would drown the spectra."""
@@ -58,7 +58,7 @@ class SecondStage:
         with self._compute.autocast():
             missed, misheard = self._listener.missed(made, crop)
             unlike = self._speakers.unlike(made, real)
-        loss = _SPECTRA * mel + _LINEAR * linear + _COLOUR * colour + _BRIGHTNESS * brightness
+        loss = _SPECTRA * mel + _LINEAR * linear + _COLOUR * colour + progress * _BRIGHTNESS * brightness
         loss = loss + weight * harmonics + _FORETOLD * foretold
         loss = loss + _MISSED * missed + _MISHEARD * misheard + _UNLIKE * unlike
         figures = {"mel": mel, "linear": linear, "colour": colour, "brightness": brightness, "harmonics": harmonics}
