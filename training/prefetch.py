@@ -16,7 +16,7 @@ def ahead(items: Iterator[T], count: int) -> Iterator[T]:
         try:
             for item in items:
                 made.put((item, None))
-        except BaseException as error:
+        except BaseException as error:  # Kept in the thread, it would leave the reader waiting for ever.
             made.put((None, error))
 
     Thread(target=make, daemon=True).start()

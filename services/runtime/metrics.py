@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+# prometheus_client types it not at all.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 # Seconds: from one gRPC hop to a long reply.

@@ -38,6 +38,7 @@ def load_settings(cls: type[Settings], arguments: Sequence[str], program: str) -
     if unknown:
         sys.exit(f"{program}: unknown environment variables: {', '.join(unknown)}")
     try:
+        # Only BaseSettings itself declares them, and pydantic makes its own constructor for each subclass.
         return cls(_cli_parse_args=list(arguments), _cli_prog_name=program)  # type: ignore[call-arg]
     except ValidationError as exc:
         lines = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors()]

@@ -116,6 +116,7 @@ class Bounds(LogitsProcessor):
         self._forbidden, self._stops, self._prompt, self._leasts = forbidden, stops, prompt, leasts
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        # torch types what it returns as Tensor, transformers asks for FloatTensor.
         masked: torch.FloatTensor = scores.masked_fill(self._forbidden, -torch.inf)  # type: ignore[assignment]
         early = self._leasts > input_ids.shape[1] - self._prompt
         for stop in self._stops:

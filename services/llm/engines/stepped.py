@@ -126,7 +126,7 @@ class SteppedEngine:
             while live:
                 _step(stepper, live)
             self._post(self._end, None)
-        except Exception as exc:
+        except Exception as exc:  # Whatever it is, nobody else would learn that this thread has ended.
             self._post(self._end, exc)
 
     def _read_inbox(self, stepper: Stepper, live: set[int]) -> bool:

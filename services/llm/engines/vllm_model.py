@@ -21,6 +21,7 @@ def register() -> None:
     ModelRegistry.register_model(ARCHITECTURE, RestrictedQwen2)
 
 
+# Its base is Any where types are checked: vllm is not installed there.
 class RestrictedQwen2(Qwen2ForCausalLM):  # type: ignore[misc]
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         if vllm_config.parallel_config.world_size != 1:
