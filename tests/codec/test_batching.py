@@ -168,7 +168,7 @@ async def test_work_that_loses_a_result_fails_its_callers() -> None:
 @pytest.mark.parametrize("policy", [{"limit": 0}, {"limit": 1, "window": -1.0}, {"limit": 1, "spread": 0.5}])
 def test_a_policy_that_serves_nobody_is_refused(policy: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"positive|>="):
-        BatchPolicy(**policy)  # type: ignore[arg-type]
+        BatchPolicy(**policy)
 
 
 async def test_concurrent_recordings_get_their_own_tokens() -> None:

@@ -32,7 +32,7 @@ def test_defaults_are_those_of_the_reference() -> None:
 )
 def test_value_out_of_range_names_its_field(field: str, value: float) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        Sampling(**{"max_tokens": 10, field: value})  # type: ignore[arg-type]
+        Sampling(**{"max_tokens": 10, field: value})
     assert caught.value.field == f"sampling.{field}"
 
 

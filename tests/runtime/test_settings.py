@@ -45,4 +45,4 @@ def test_a_value_out_of_range_names_its_setting() -> None:
 def test_settings_are_frozen() -> None:
     settings = load()
     with pytest.raises(ValidationError):
-        settings.threads = 2  # type: ignore[misc]
+        settings.threads = 2
