@@ -1,16 +1,19 @@
 """Health, reflection, metrics and drain of a stage."""
 
 import asyncio
+import gc
 import urllib.request
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from prometheus_client import CollectorRegistry
 
 from services.runtime.calls import server_stream, unary
 from services.runtime.errors import InvalidRequest
-from services.runtime.server import LIVENESS, READINESS
+from services.runtime.server import LIVENESS, READINESS, StageServer, run_until_stopped
+from services.runtime.settings import ServerSettings
 from voxline.v1 import llm_pb2, tokenizer_pb2
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -73,12 +76,19 @@ async def test_a_drain_lets_a_running_call_end(stage) -> None:
     assert len(received) == 200
 
 
+async def test_no_collection_goes_through_what_was_there_before_serving() -> None:
+    server = StageServer([], ServerSettings(), CollectorRegistry())
+    died = asyncio.get_running_loop().create_future()
+    died.set_exception(RuntimeError("over"))
+    before = len(gc.get_objects())
+    try:
+        assert await run_until_stopped(server, died) == 1
+        assert len(gc.get_objects()) < before / 10
+    finally:
+        gc.unfreeze()
+
+
 async def test_a_port_that_is_taken_is_an_error(stage) -> None:
-    from prometheus_client import CollectorRegistry
-
-    from services.runtime.server import StageServer
-    from services.runtime.settings import ServerSettings
-
     other = StageServer([], ServerSettings(port=stage.server.port), CollectorRegistry())
     with pytest.raises(RuntimeError):
         await other.start()
