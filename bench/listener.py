@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
 
 from bench.player import Player
 from bench.system import System
@@ -38,23 +38,23 @@ class Failed:
 Outcome = Heard | TurnedAway | Failed
 
 
-async def listen(client: httpx.AsyncClient, system: System, ask: Ask) -> Outcome:
+async def listen(client: aiohttp.ClientSession, system: System, ask: Ask) -> Outcome:
     """`client` has the base URL of `system`."""
     try:
         return await _listen(client, system, ask)
-    except httpx.HTTPError as exc:
+    except (aiohttp.ClientError, TimeoutError) as exc:
         return Failed(type(exc).__name__)
 
 
-async def _listen(client: httpx.AsyncClient, system: System, ask: Ask) -> Outcome:
+async def _listen(client: aiohttp.ClientSession, system: System, ask: Ask) -> Outcome:
     asked_at = time.perf_counter()
     player = Player(system.sample_rate)
-    async with client.stream("POST", "/v1/audio/speech", json=system.request(ask)) as reply:
-        if reply.status_code == TOO_MANY:
+    async with client.post("/v1/audio/speech", json=system.request(ask)) as reply:
+        if reply.status == TOO_MANY:
             return TurnedAway(float(reply.headers.get("retry-after", 1)))
-        if reply.is_error:
-            return Failed(f"{reply.status_code}")
-        async for chunk in reply.aiter_raw():
+        if not reply.ok:
+            return Failed(f"{reply.status}")
+        async for chunk in reply.content.iter_any():
             player.received(chunk, time.perf_counter())
     if player.first_sound_at is None:
         return Failed("silence")

@@ -1,6 +1,7 @@
 """The loads of a benchmark, and one measurement of a system under each."""
 
 import asyncio
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,9 @@ class Effort:
 
 
 def measure(system: System, point: Point, effort: Effort) -> Figures:
+    # Or else collections of all that is loaded here would count as waits for the system.
+    gc.collect()
+    gc.freeze()
     before = usage(system.pids)
     run = asyncio.run(_run(system, point, effort))
     return figures(run, before, usage(system.pids))

@@ -18,22 +18,25 @@ from services.cli.ports import Ports
 from services.cli.stack import Program, Stack
 from services.codec.families.spark.config import SparkConfig
 
-_STAGES, _GATEWAY = "stages", "gateway"
+_GATEWAY = "gateway"
 _SECONDS, _WARM_UP_SECONDS = 15.0, 4.0
+# Audio-seconds a second for each listener.
+_LEAST_PACE = 4.0
 _TTFA = "voxline_gateway_time_to_first_audio_seconds"
 
 
 def gateway_share(model: Path, directory: Path, system: System, streams: int, real: Figures) -> dict[str, float]:
     """`real`: the figures of `system`, the whole one, at `streams`. Its rates of requests and of frames are taken over,
-    so that about as many streams run at once. Requests come at random: where all replies take the same time, listeners
-    in a closed loop would ask in step.
+    so that about as many streams run at once; but frames come fast enough for the gateway to hold no newcomer up.
+    Requests come at random: where all replies take the same time, listeners in a closed loop would ask in step.
 
     TTFA is the listener's, with the client's own time; the mean is the gateway's own. "With hops" adds the stages' ends
     of the gRPC calls: their event loops and gRPC's own threads.
     """
     hops = sum(used for stage, used in real.calls.items() if stage != _GATEWAY)
     rush = Open(1.0, real.reply_rate)
-    with _instant_system(model, directory, system, _frame_rate(model) * real.audio_rate / streams) as instant:
+    pace = max(real.audio_rate / streams, _LEAST_PACE)
+    with _instant_system(model, directory, system, _frame_rate(model) * pace) as instant:
         measure(instant, Closed(1), Effort(4, 0))
         # The gateway lets in the more the more it has seen served.
         measure(instant, rush, Effort(0, _WARM_UP_SECONDS))
@@ -53,14 +56,18 @@ def gateway_share(model: Path, directory: Path, system: System, streams: int, re
 @contextmanager
 def _instant_system(model: Path, directory: Path, system: System, rate: float) -> Iterator[System]:
     ports = Ports.free()
-    ports = replace(ports, llm=ports.tokenizer, detokenizer=ports.tokenizer)
+    ports = replace(ports, tokenizer=ports.detokenizer)
     whole = Stack(model, ports, database=f"sqlite:///{directory}/instant.db")
-    flags = ("--model", str(model.resolve()), "--port", str(ports.tokenizer), "--rate", str(rate))
-    stages = Program(_STAGES, (sys.executable, "-m", "bench.instant", *flags))
+    flags = ("--model", str(model.resolve()), "--rate", str(rate))
+    command = (sys.executable, "-m", "bench.instant", *flags)
+    stages = [
+        Program(name, (*command, "--port", str(port)))
+        for name, port in (("llm", ports.llm), ("detokenizer", ports.detokenizer))
+    ]
     gateway = next(program for program in whole.programs() if program.name == _GATEWAY)
     folder = directory / "instant"
     folder.mkdir()
-    with running([stages, gateway], folder, f"{whole.url}/readyz", START_SECONDS) as pids:
+    with running([*stages, gateway], folder, f"{whole.url}/readyz", START_SECONDS) as pids:
         yield System("instant", whole.url, pids, system.sample_rate)
 
 

@@ -86,7 +86,7 @@ async def test_open_loop_asks_once_for_each_arrival(system: System, voice: Voice
 
 async def test_nobody_listening_is_a_failure_that_is_counted() -> None:
     run = await closed_loop(System("gone", "http://127.0.0.1:9", {}, RATE), 1, 1, asks())
-    assert run.outcomes == [Failed("ConnectError")]
+    assert run.outcomes == [Failed("ClientConnectorError")]
 
 
 def test_length_is_fixed_where_the_model_never_stops() -> None:
