@@ -1,8 +1,8 @@
 """Who is let in: newcomers as long as those who listen already do not run out of sound.
 
 Nothing is known of the machine: what it can do shows in how far the audio of each listener is ahead of what it has
-played, and in how fast that grows. While too many are late, or would be with one more, a newcomer waits a moment, then
-it is turned away; once they are not, newcomers come in again.
+played, and in how much all of them get. That changes: a machine has other work, or grows hot. While too many are late,
+or would be with one more, a newcomer waits a moment, then is turned away; once they are not, newcomers come in again.
 """
 
 import asyncio
@@ -25,9 +25,10 @@ _LATE, _OVERLOOKED = 0.1, 10.0
 _LATE_SHARE = 1 / 8
 # Audio-seconds a second that each listener must still get with one more among them. Over 1: a piece is heard only once
 # it is whole, and pieces grow. Nothing is lost by it: newcomers wait, and come in as others end.
-_LEAST_PACE = 1.8
-# What was got over so many seconds shows what the machine can do; it counts less with time, by e in so many.
-_SHOWN_OVER, _SHOWN_FOR = 2.0, 600.0
+_LEAST_PACE = 2.0
+# What was got over so many seconds shows what the machine can do, and, where so many wanted more all the while, what it
+# cannot do any more.
+_SHOWN_OVER, _CROWD = 1.0, 4
 # How often a newcomer looks again, in seconds.
 _LOOK_AGAIN = 0.05
 
@@ -62,34 +63,43 @@ def holds(listeners: Collection[Standing], shown: float) -> bool:
 
 
 def _pace(listeners: Collection[Standing], shown: float) -> float:
-    """Audio-seconds a second that each would get with one more: as those do who have heard more than a first piece, but
-    all together no more than those get, or than was shown.
+    """Audio-seconds a second that each would get with one more, if all together get what those do who have heard more
+    than a first piece, or what was shown. Infinite while nothing is known.
     """
     waited = sum(listener.waited for listener in listeners)
-    if not waited:
-        return math.inf
-    each = sum(listener.audio for listener in listeners) / waited
-    hearing = sum(listener.waited > 0 for listener in listeners)
-    return min(each * len(listeners), max(each * hearing, shown)) / (len(listeners) + 1)
+    each = sum(listener.audio for listener in listeners) / waited if waited else 0.0
+    return (max(each * _hearing(listeners), shown) or math.inf) / (len(listeners) + 1)
+
+
+def _hearing(listeners: Collection[Standing]) -> int:
+    return sum(listener.waited > 0 for listener in listeners)
+
+
+@dataclass(frozen=True)
+class _Mark:
+    at: float
+    audio_seconds: float
+    hearing: int
 
 
 class Throughput:
-    """The most audio-seconds a second that all listeners together have got for some seconds, and of late."""
+    """The most audio-seconds a second that all listeners together have got, or less once a crowd gets less."""
 
     def __init__(self) -> None:
-        self._marks: deque[tuple[float, float]] = deque()
-        self._most, self._at = 0.0, -math.inf
+        self._marks: deque[_Mark] = deque()
+        self._most = 0.0
 
-    def shown(self, now: float, audio_seconds: float) -> float:
-        """`audio_seconds`: all that was ever got, until `now`."""
-        self._marks.append((now, audio_seconds))
-        while len(self._marks) > 1 and self._marks[1][0] <= now - _SHOWN_OVER:
-            self._marks.popleft()
-        then, before = self._marks[0]
-        self._most *= math.exp((self._at - now) / _SHOWN_FOR)
-        if now - then >= _SHOWN_OVER:
-            self._most = max(self._most, (audio_seconds - before) / (now - then))
-        self._at = now
+    def shown(self, now: float, audio_seconds: float, hearing: int) -> float:
+        """`audio_seconds`: all that was ever got, until `now`; `hearing`: how many get it."""
+        marks = self._marks
+        if not marks or now - marks[-1].at >= _LOOK_AGAIN:
+            marks.append(_Mark(now, audio_seconds, hearing))
+            while len(marks) > 1 and marks[1].at <= now - _SHOWN_OVER:
+                marks.popleft()
+            if now - marks[0].at >= _SHOWN_OVER:
+                rate = (audio_seconds - marks[0].audio_seconds) / (now - marks[0].at)
+                crowded = all(mark.hearing >= _CROWD for mark in marks)
+                self._most = rate if crowded else max(self._most, rate)
         return self._most
 
 
@@ -131,18 +141,16 @@ class Admission:
 
     async def _room(self) -> None:
         until = self._clock() + self._policy.wait_seconds
-        while not holds(self._standings(), self._shown()):
+        while not self._holds():
             if self._clock() >= until:
                 raise self._overloaded("The listeners there are need all that can be spoken in time.")
             await self._sleep(_LOOK_AGAIN)
 
-    def _standings(self) -> list[Standing]:
+    def _holds(self) -> bool:
         now, patience = self._clock(), self._policy.first_sound_seconds
-        return [Standing(playback.lead(now, patience), *playback.steady) for playback in self._listening]
-
-    def _shown(self) -> float:
-        heard = sum(playback.audio_seconds for playback in self._listening)
-        return self._throughput.shown(self._clock(), self._gone_audio_seconds + heard)
+        standings = [Standing(playback.lead(now, patience), *playback.steady) for playback in self._listening]
+        got = self._gone_audio_seconds + sum(playback.audio_seconds for playback in self._listening)
+        return holds(standings, self._throughput.shown(now, got, _hearing(standings)))
 
     def _overloaded(self, message: str) -> Overloaded:
         return Overloaded(message, retry_after=self._policy.retry_after)
