@@ -110,6 +110,21 @@ def test_examples_begin_with_the_prompts_that_are_sent(
     assert len(kinds) == 2
 
 
+def test_a_share_of_the_examples_begin_with_what_is_written_short(
+    corpus: Corpus, tokens: Tokens, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.llm.examples._SHORT_SHARE", 1.0)
+    examples = Examples(corpus, tokens, vocabulary, Cast.draw(PUPILS, HELD_OUT_SPEAKERS))
+    draws, short = np.random.default_rng(0), encode("Dr. Wilson has 23")
+    designed = [
+        example
+        for example in (examples.draw(draws) for _ in range(40))
+        if example.ids[0] == vocabulary.id("task_controllable_tts")
+    ]
+    assert designed
+    assert all(example.ids[example.text :][: len(short)].tolist() == short for example in designed)
+
+
 def test_what_is_learnt_is_read_as_a_speaker_and_codes(vocabulary: Vocabulary, drawn: list[Example]) -> None:
     first, first_global = vocabulary.id("bicodec_semantic_0"), vocabulary.id("bicodec_global_0")
     alphabet = Alphabet(

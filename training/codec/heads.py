@@ -2,12 +2,15 @@
 
 from torch import nn
 
+from training.brightness import MEAN_LOG_CENTROID
 from training.codec.sizes import CodecSizes
 from training.codec.spectra import MEAN, Spectra
 
 
 class Heads(nn.Module):
-    """frames: what the wave generator takes -> coarse and fine spectra; traits: d-vectors -> Voice.traits."""
+    """frames: what the wave generator takes -> coarse and fine spectra; traits: d-vectors -> Voice.traits; brightness:
+    d-vectors -> log centroids.
+    """
 
     def __init__(self, sizes: CodecSizes, traits: int) -> None:
         super().__init__()
@@ -15,3 +18,5 @@ class Heads(nn.Module):
         nn.init.constant_(last.bias, MEAN)
         self.frames = nn.Sequential(nn.LayerNorm(sizes.latent), last)
         self.traits = nn.Linear(sizes.latent, traits)
+        self.brightness = nn.Linear(sizes.latent, 1)
+        nn.init.constant_(self.brightness.bias, MEAN_LOG_CENTROID)

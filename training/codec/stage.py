@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.brightness import log_centroid
 from training.codec.batches import MARGIN, Batch
 from training.codec.heads import Heads
 from training.codec.modules import Codec, Heard
@@ -17,6 +18,8 @@ from training.optimiser import Optimiser
 
 # In which the cosines of d-vectors are compared.
 _TEMPERATURE = 0.1
+# Deviation of the log centroids, roughly.
+_BRIGHTNESSES = 0.4
 # The speaker encoder has no norms to hold it.
 _SLOW = 0.4
 
@@ -38,6 +41,7 @@ class FirstStage:
             losses = self._losses(batch, frames.transpose(1, 2), heard)
         loss = losses["mel"] + losses["fine"] + 2 * losses["spread"] + losses["excess"]
         loss = loss + 0.7 * losses["traits"] + 0.25 * losses["told"] + 0.1 * losses["same"]
+        loss = loss + losses["brightness"]
         norm = self.optimiser.step(loss, progress)
         return {**losses, "norm": norm, **_facts(heard)}
 
@@ -49,11 +53,19 @@ class FirstStage:
             "mel": F.l1_loss(mel, coarse),
             "fine": F.l1_loss(refined, fine),
             "traits": F.mse_loss(self._heads.traits(heard.d_vector).float(), batch.traits),
+            "brightness": self._brightness(heard.d_vector, batch.reference),
             "told": _told(heard.d_vector.float()),
             "same": F.mse_loss(heard.bounded[0::2], heard.bounded[1::2]),
             "excess": heard.excess,
             "spread": _spread(heard.bounded, 0.4),
         }
+
+    def _brightness(self, d_vectors: Tensor, references: Tensor) -> Tensor:
+        """Of these clips, not of their voices: a clone should be as bright as its reference."""
+        found = self._heads.brightness(d_vectors).squeeze(1).float()
+        with torch.no_grad(), torch.autocast(references.device.type, enabled=False):
+            wanted = log_centroid(references)
+        return F.mse_loss(found, wanted) / _BRIGHTNESSES**2
 
 
 def _judged(frames: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """What the language model learns from: the three prompts of Spark-TTS, each with what should follow it."""
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,8 @@ _DESIGNED, _CLONED = 0.4, 0.7
 """Shares: of designed voices, and of these and cloned ones without transcript."""
 _LONGER, _MOST_BEHIND = 0.4, 2
 """How often utterances are joined where they need not be, and how many come behind the first."""
+_SHORT, _SHORT_SHARE = re.compile(r"\d|[A-Za-z]\. \w"), 0.1
+"""What is written shorter than it is said ("Mr. Brown", "at 8") is rare in texts: how often it comes here at least."""
 LONGEST = 900
 """Frames of an example."""
 
@@ -95,6 +98,7 @@ class Examples:
             Spoken.of(utterance, contents.astype(np.int64), pitch)
             for utterance, contents, pitch in zip(corpus.utterances, tokens.contents, corpus.pitches, strict=True)
         ]
+        self._short = [index for index, each in enumerate(corpus.utterances) if _SHORT.search(each.text)]
         self._by_voice = corpus.by_voice
         self._by_manner: dict[tuple[str, int], list[int]] = {}
         for index, utterance in enumerate(corpus.utterances):
@@ -110,7 +114,7 @@ class Examples:
 
     def _designed(self, draws: Generator) -> Example:
         """Any speaker of the gender may have said it: contents hold none. Global tokens and pitch are the teacher's."""
-        index = int(draws.integers(len(self._spoken)))
+        index = self._any(draws)
         utterance = self._utterances[index]
         speaker = self._teachers[utterance.gender]
         clips = self._by_voice.get(f"{speaker.name}{utterance.pitch}", [index])
@@ -133,8 +137,13 @@ class Examples:
 
     def _continued(self, draws: Generator) -> Example:
         """The reference and what goes on from it are one text and one row of codes: all of it is learnt."""
-        index = int(draws.integers(len(self._spoken)))
+        index = self._any(draws)
         return self._with_speaker(self._joined(index, draws), index, draws)
+
+    def _any(self, draws: Generator) -> int:
+        if self._short and draws.random() < _SHORT_SHARE:
+            return _one_of(self._short, draws)
+        return int(draws.integers(len(self._spoken)))
 
     def _with_speaker(self, spoken: Spoken, index: int, draws: Generator) -> Example:
         clips = self._by_voice[self._utterances[index].voice]

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from services.codec.families.spark.config import MelConfig
 from services.codec.families.spark.mel import slaney_filters
+from training.brightness import log_centroid, magnitudes
 from training.corpus.utterance import SAMPLE_RATE
 
 # Samples of the window, and mel bands (Descript's audio codec has such a ladder).
@@ -33,7 +34,7 @@ class SpectralLoss(nn.Module):
     def forward(self, made: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mel = [self._mel(made, wanted, size) for size, _ in _MELS]
         linear = [self._linear(made, wanted, size) for size in _LINEAR]
-        brightness = F.huber_loss(self._log_centroid(made), self._log_centroid(wanted), delta=_FAR)
+        brightness = F.huber_loss(log_centroid(made), log_centroid(wanted), delta=_FAR)
         return torch.stack(mel).mean(), torch.stack(linear).mean(), self._long_term(made, wanted), brightness
 
     def _mel(self, made: Tensor, wanted: Tensor, size: int) -> Tensor:
@@ -50,16 +51,8 @@ class SpectralLoss(nn.Module):
         first, second = ((filters @ self._magnitudes(each, _LONG_TERM)).mean(2) for each in (made, wanted))
         return F.l1_loss(_log(first), _log(second))
 
-    def _log_centroid(self, samples: Tensor) -> Tensor:
-        """[B], of the frequency as a share of the highest."""
-        spectrum = self._magnitudes(samples, _LONG_TERM).sum(2)
-        return torch.log(spectrum @ torch.linspace(0, 1, spectrum.shape[1], device=samples.device) / spectrum.sum(1))
-
     def _magnitudes(self, samples: Tensor, size: int) -> Tensor:
-        window = self.get_buffer(f"window{size}")
-        spectrum = torch.stft(samples, size, size // 4, window=window, return_complex=True, pad_mode="constant")
-        # The magnitude has no gradient at zero.
-        return (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+        return magnitudes(samples, self.get_buffer(f"window{size}"))
 
 
 def _log(magnitudes: Tensor) -> Tensor:
