@@ -103,7 +103,7 @@ def test_scattered_ids_have_the_logits_of_contiguous_ones(family: Family, ids: l
     )
 
 
-@pytest.mark.parametrize(("precision", "likeness"), [("bf16", 0.9999), ("int8", 0.999), ("q4_0", 0.97)])
+@pytest.mark.parametrize(("precision", "likeness"), [("bf16", 0.9999), ("int8", 0.999), ("q4_0", 0.96)])
 def test_fewer_bits_keep_the_shape_of_the_logits(
     small_family: Family, small_ids: list[int], small_expected: Logits, precision: str, likeness: float
 ) -> None:
