@@ -96,9 +96,10 @@ class Throughput:
             marks.append(_Mark(now, audio_seconds, hearing))
             while len(marks) > 1 and marks[1].at <= now - _SHOWN_OVER:
                 marks.popleft()
-            if now - marks[0].at >= _SHOWN_OVER:
-                rate = (audio_seconds - marks[0].audio_seconds) / (now - marks[0].at)
-                crowded = all(mark.hearing >= _CROWD for mark in marks)
+            if (seconds := now - marks[0].at) >= _SHOWN_OVER:
+                rate = (audio_seconds - marks[0].audio_seconds) / seconds
+                # Of a longer time nothing is known in between: nobody asked.
+                crowded = seconds < 2 * _SHOWN_OVER and all(mark.hearing >= _CROWD for mark in marks)
                 self._most = rate if crowded else max(self._most, rate)
         return self._most
 

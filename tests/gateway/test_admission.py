@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from services.gateway.admission import Admission, AdmissionPolicy, Standing, holds
+from services.gateway.admission import Admission, AdmissionPolicy, Standing, Throughput, holds
 from services.gateway.playback import Playback
 from services.runtime.errors import Overloaded
 
@@ -85,6 +85,15 @@ def test_one_more_may_come_in_while_few_are_late(listeners: list[Standing]) -> N
 )
 def test_nobody_may_come_in_while_others_need_all_that_there_is(listeners: list[Standing]) -> None:
     assert not holds(listeners, shown=20.0)
+
+
+def test_a_crowd_shows_what_a_machine_can_do_and_a_pause_does_not() -> None:
+    throughput = Throughput()
+    assert throughput.shown(0.0, 0.0, hearing=5) == 0.0
+    assert throughput.shown(1.0, 20.0, hearing=5) == 20.0
+    assert throughput.shown(2.0, 30.0, hearing=3) == 20.0
+    assert throughput.shown(60.0, 40.0, hearing=5) == 20.0
+    assert throughput.shown(61.0, 50.0, hearing=5) == 10.0
 
 
 @pytest.mark.parametrize("slots", [16, 256])
