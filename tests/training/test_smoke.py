@@ -33,7 +33,7 @@ from training.tokens.__main__ import main as tokenise
 from training.tokens.store import file_of
 from training.wave.__main__ import main as train_wave
 
-STEPS = {"codec": 120, "wave": 40, "llm": 150, "hearing": 60, "phones": 60}
+STEPS = {"codec": 120, "wave": 60, "llm": 150, "hearing": 60, "phones": 60}
 TRAINED = {
     "codec": train_codec,
     "wave": train_wave,
