@@ -58,6 +58,5 @@ async def open_loop(system: System, arrivals: Sequence[float], asks: Iterator[As
 
 
 def _client(system: System) -> aiohttp.ClientSession:
-    """aiohttp's: half of a first audio of 7 ms was httpx's own time."""
     connector = aiohttp.TCPConnector(limit=0)
     return aiohttp.ClientSession(system.url, connector=connector, timeout=aiohttp.ClientTimeout(_TIMEOUT))

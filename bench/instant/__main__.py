@@ -20,7 +20,7 @@ from voxline.v1 import detokenizer_pb2_grpc, llm_pb2_grpc, model_pb2, model_pb2_
 
 
 def described(checkpoint: Path) -> model_pb2.Model:
-    """What each stage of a checkpoint say of it."""
+    """What each stage of a checkpoint says of it."""
     audio = SparkConfig.read(checkpoint).audio
     model = model_of(load_family("spark", checkpoint).description, checkpoint.resolve().name, "instant")
     model.sample_rate_hertz = audio.sample_rate

@@ -68,7 +68,7 @@ class GatewayMetrics:
         except (asyncio.CancelledError, GeneratorExit):
             outcome = row(Cancelled("")).openai_code
             raise
-        except BaseException as exc:
+        except BaseException as exc:  # Counted, whatever it is, and raised on.
             outcome = row(exc if isinstance(exc, VoxlineError) else GenerationFailed("")).openai_code
             raise
         finally:

@@ -65,7 +65,7 @@ class _Feeder(Generic[Request, Response]):
                 if not await _accepted(_send(self._call, request)):
                     return
             await _accepted(self._call.done_writing())
-        except BaseException:
+        except BaseException:  # Cancellation too: or else the RPC would go on without us.
             self._call.cancel()
             raise
 

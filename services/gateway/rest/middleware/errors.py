@@ -24,7 +24,7 @@ class Errors:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception as exc:
+        except Exception as exc:  # The outermost edge of HTTP: whatever is unforeseen becomes a 500.
             error = to_ours(exc)
             if begun:
                 raise error from exc
