@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.gateway.generation import Generation
+from services.gateway.metrics import GatewayMetrics
 from services.gateway.stages import Stages, Targets
+from services.gateway.synthesis import Synthesis
+from services.gateway.voices.resolver import VoiceResolver
 from services.gateway.voices.store import VoiceStore
 from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest
@@ -261,3 +265,21 @@ async def store(tmp_path):
     await store.start()
     yield store
     await store.stop()
+
+
+def text_of(pcm: bytes) -> str:
+    return spoken((np.frombuffer(pcm, "<i2") / 32767).astype(np.float32))
+
+
+async def heard(stream) -> str:
+    return spoken(np.concatenate([audio.samples async for audio in stream]))
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def synthesis(stages, store, registry):
+    return Synthesis(stages, VoiceResolver(stages, store), Generation(stages, GatewayMetrics(registry)), 0.0)

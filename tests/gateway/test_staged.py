@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import aclosing
 
-import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -21,12 +20,7 @@ from services.runtime.errors import (
     VoiceNotFound,
 )
 
-from .conftest import PATIENCE, spoken
-
-
-@pytest.fixture
-def registry():
-    return CollectorRegistry()
+from .conftest import PATIENCE, text_of
 
 
 @pytest.fixture
@@ -47,10 +41,6 @@ async def gateway(doubles, tmp_path, registry):
 
 def request(text="Hello there.", voice="", **changes) -> SpeechRequest:
     return SpeechRequest((Turn(text, NamedVoice(voice)),), **changes)
-
-
-def text_of(pcm: bytes) -> str:
-    return spoken((np.frombuffer(pcm, "<i2") / 32767).astype(np.float32))
 
 
 def outcomes(registry, outcome) -> float:

@@ -6,15 +6,12 @@ from contextlib import aclosing
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
 from services.gateway.generation import Generation
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
 from services.gateway.speech import (
     DesignedVoice,
-    Dictation,
-    Flush,
     Gender,
     NamedVoice,
     ReferenceVoice,
@@ -35,7 +32,7 @@ from services.runtime.errors import (
 )
 from voxline.v1 import llm_pb2
 
-from .conftest import PATIENCE, RATE, spoken
+from .conftest import PATIENCE, RATE, heard, spoken
 
 SEGMENTS = [
     "The first sentence is here to be spoken.",
@@ -45,22 +42,8 @@ SEGMENTS = [
 LONG = " ".join(SEGMENTS)
 
 
-@pytest.fixture
-def registry():
-    return CollectorRegistry()
-
-
-@pytest.fixture
-def synthesis(stages, store, registry):
-    return Synthesis(stages, VoiceResolver(stages, store), Generation(stages, GatewayMetrics(registry)), 0.0)
-
-
 def request(text: str, voice=None, **changes) -> SpeechRequest:
     return SpeechRequest((Turn(text, voice or NamedVoice("")),), **changes)
-
-
-async def heard(stream) -> str:
-    return spoken(np.concatenate([audio.samples async for audio in stream]))
 
 
 async def test_segments_are_heard_in_order_and_once(synthesis, doubles):
@@ -258,49 +241,6 @@ async def test_unknown_voice_fails_before_any_text_is_spoken(synthesis, doubles)
     with pytest.raises(VoiceNotFound):
         await heard(synthesis.speak(request("Hi.", NamedVoice("nobody")), Usage()))
     assert doubles.llm.requests == []
-
-
-class Writer:
-    """A text that is written piece by piece, when the test says so."""
-
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue = asyncio.Queue()
-        self.closed = False
-
-    async def pieces(self):
-        try:
-            while (piece := await self.queue.get()) is not None:
-                yield piece
-        finally:
-            self.closed = True
-
-    def write(self, *pieces) -> None:
-        for piece in pieces:
-            self.queue.put_nowait(piece)
-
-
-async def test_dictated_sentence_is_heard_before_the_text_ends(synthesis):
-    writer = Writer()
-    stream = synthesis.dictate(Dictation(NamedVoice("")), writer.pieces(), Usage())
-    writer.write("Hello th", "ere. The ne")
-    got = [(await anext(stream)).samples]
-    while spoken(np.concatenate(got)) != "Hello there.":
-        got.append((await anext(stream)).samples)
-    writer.write("xt one", Flush())
-    while not spoken(np.concatenate(got)).endswith("The next one"):
-        got.append((await anext(stream)).samples)
-    writer.write(" is done.", None)
-    assert await heard(stream) == "is done."
-
-
-async def test_leaving_a_dictation_closes_its_text(synthesis, doubles):
-    writer = Writer()
-    stream = synthesis.dictate(Dictation(NamedVoice("")), writer.pieces(), Usage())
-    writer.write("Hello.", Flush())
-    await anext(stream)
-    await stream.aclose()
-    assert writer.closed
-    await doubles.detokenizer.live.until(0)
 
 
 async def test_many_requests_at_once_do_not_mix(synthesis):

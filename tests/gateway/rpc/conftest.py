@@ -1,0 +1,61 @@
+"""voxline.v1's public services over real gRPC, down to doubles of the stages."""
+
+import grpc
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.gateway.rpc.model_servicer import ModelServicer
+from services.gateway.rpc.speech_servicer import SpeechServicer
+from services.gateway.staged import Limits, StagedGateway
+from services.gateway.voices.store import VoiceStore
+from services.runtime.errors import from_rpc_error
+from services.runtime.interceptors import RpcInterceptor
+from services.runtime.metrics import RpcMetrics
+from voxline.v1 import model_pb2_grpc
+from voxline.v1 import text_to_speech_pb2 as pb
+from voxline.v1 import text_to_speech_pb2_grpc as pb_grpc
+
+
+@pytest.fixture
+async def channel(stages, tmp_path):
+    registry = CollectorRegistry()
+    store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
+    gateway = StagedGateway(stages, store, Limits(pause_seconds=0.0), registry)
+    await store.start()
+    server = grpc.aio.server(interceptors=[RpcInterceptor(RpcMetrics(registry))])
+    pb_grpc.add_TextToSpeechServiceServicer_to_server(SpeechServicer(gateway), server)
+    model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(stages), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    await server.stop(0)
+    await store.stop()
+
+
+@pytest.fixture
+def stub(channel):
+    return pb_grpc.TextToSpeechServiceStub(channel)
+
+
+def kinds(events: list) -> list[str]:
+    names = [event.WhichOneof("event") for event in events]
+    return [name for at, name in enumerate(names) if at == 0 or names[at - 1] != name]
+
+
+def audio_of(events: list) -> bytes:
+    return b"".join(event.audio for event in events)
+
+
+async def failure(call) -> tuple[grpc.StatusCode, str | None]:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return raised.value.code(), from_rpc_error(raised.value).field
+
+
+async def listened(call) -> list:
+    return [event async for event in call]
+
+
+def speech(**changes) -> pb.SynthesizeRequest:
+    return pb.SynthesizeRequest(**({"text": "Hi."} | changes))
