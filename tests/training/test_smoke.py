@@ -22,7 +22,7 @@ from training.corpus.corpus import Corpus
 from training.evaluate.__main__ import main as evaluate
 from training.evaluate.voice import ExportedVoice
 from training.export.__main__ import main as export
-from training.export.card import SPEECH
+from training.export.card import HISTORY, SPEECH
 from training.hearing.__main__ import exported_tokenizer
 from training.hearing.__main__ import main as train_hearing
 from training.llm.__main__ import main as train_llm
@@ -157,9 +157,11 @@ def test_the_evaluation_measures_everything(made: Options) -> None:
     heard = {"picked_right": 0.9, "phone_error_rate": 0.1234, "word_error_rate": 0.5, "duration_ratio": 1.0}
     row = {"voice": "female", "source": "codec reconstruction", "sentences": 120, **heard}
     (made.out / SPEECH).write_text(json.dumps({"figures": [row]}))
+    (made.out / HISTORY).write_text("In two sittings.\n")
     export(made)
     card = (made.out / "voice" / "README.md").read_text()
     assert "| female | codec reconstruction | 120 | 0.900 | 0.123 | 0.500 | 1.000 |" in card
+    assert "|\n\nIn two sittings.\n\n|" in card
     assert "Not measured" not in card
     assert "$" not in card
 

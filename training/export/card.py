@@ -16,6 +16,8 @@ from training.corpus.utterance import SAMPLE_RATE
 from training.loop import LOG, read_log
 
 SPEECH = "speech.json"
+HISTORY = "history.md"
+"""What else there is to tell of how the voice was made; by hand."""
 TEMPLATE = Path(__file__).parent / "card.md"
 _STEPS = {
     "codec": ("codes and voices as spectra: codebook, prenet, speaker encoder", ("mel", "fine", "told")),
@@ -38,6 +40,7 @@ def card(voice: Path, out: Path, data: Path, characters: int) -> str:
         voices=(len(cast.teachers) + len(cast.pupils)) * LEVELS,
         hours=f"{_samples(data / 'train') / SAMPLE_RATE / 3600:.1f}",
         losses="\n".join(_losses(out)),
+        history=_history(out / HISTORY),
         parts="\n".join(_parts(voice)),
         tokens=speaker.token_num,
         levels=speaker.codebook_size,
@@ -46,6 +49,10 @@ def card(voice: Path, out: Path, data: Path, characters: int) -> str:
         figures="\n".join(_figures(figures)) or "Not measured yet.",
         understood="\n".join(_understood(out / SPEECH)),
     )
+
+
+def _history(file: Path) -> str:
+    return f"\n{file.read_text('utf-8').strip()}\n" if file.exists() else ""
 
 
 def _understood(file: Path) -> Iterator[str]:
