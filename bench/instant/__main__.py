@@ -6,6 +6,7 @@ from typing import Annotated
 
 import grpc
 import typer
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from bench.instant.pace import Pace
@@ -51,7 +52,7 @@ def main(
     rate: Annotated[float, typer.Option(help="Frames a second for each stream.")],
 ) -> None:
     """Serves until it is told to stop."""
-    asyncio.run(serve(model, Pace(rate), port))
+    uvloop.run(serve(model, Pace(rate), port))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """`python -m services.codec --role tokenizer|detokenizer --model DIR`: serves one half of the codec."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
+
+import uvloop
 
 from services.codec.app import SETTINGS, STAGES
 from services.codec.settings import CodecSettings
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen, rest = parser.parse_known_args(arguments)
     settings = load_settings(SETTINGS[chosen.role], rest, f"python -m services.codec --role {chosen.role}")
     configure_logs(chosen.role, settings.log_level)
-    return asyncio.run(serve(chosen.role, settings))
+    return uvloop.run(serve(chosen.role, settings))
 
 
 if __name__ == "__main__":

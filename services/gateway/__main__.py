@@ -1,8 +1,9 @@
 """`python -m services.gateway --tokenizer HOST:PORT --llm HOST:PORT --detokenizer HOST:PORT`: the public server."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
+
+import uvloop
 
 from services.gateway.process import GatewayProcess
 from services.gateway.settings import GatewaySettings
@@ -18,7 +19,7 @@ async def serve(settings: GatewaySettings) -> int:
 def main(arguments: Sequence[str]) -> int:
     settings = load_settings(GatewaySettings, arguments, "python -m services.gateway")
     configure_logs("gateway", settings.log_level)
-    return asyncio.run(serve(settings))
+    return uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":

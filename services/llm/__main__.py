@@ -4,6 +4,8 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+import uvloop
+
 from services.llm.app import load_stage
 from services.llm.checkpoint import UnusableCheckpoint
 from services.llm.settings import LlmSettings
@@ -27,7 +29,7 @@ async def serve(settings: LlmSettings) -> int:
 def main(arguments: Sequence[str]) -> int:
     settings = load_settings(LlmSettings, arguments, "python -m services.llm")
     configure_logs("llm", settings.log_level)
-    return asyncio.run(serve(settings))
+    return uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":
