@@ -72,10 +72,9 @@ def test_crops_hold_the_samples_of_their_tokens(corpus: Corpus, tokens: Tokens) 
     edges = set()
     for crop in islice(Crops(corpus, tokens, FRAMES, 6, CONTENTS, (), (0,)), 12):
         for codes, samples, judged, globals_ in zip(crop.codes, crop.samples, crop.judged, crop.globals_, strict=True):
-            # Of the same voice, so it need not be this very utterance.
             start = int(codes[0]) % CONTENTS
-            wholes = [corpus.samples(index) for index in range(len(corpus.utterances))]
-            assert any(torch.equal(whole[HOP * start : HOP * (start + FRAMES)], samples) for whole in wholes)
+            whole = corpus.samples(int(globals_[0]))
+            assert torch.equal(whole[HOP * start : HOP * (start + FRAMES)], samples)
             guessed = int((codes == codes[-1]).sum()) - 1
             assert judged[HOP * BEFORE : len(judged) - HOP * (guessed + AFTER)].all()
             assert not guessed or not judged[len(judged) - HOP * (guessed + AFTER) :].any()

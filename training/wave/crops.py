@@ -22,13 +22,14 @@ BEFORE, AFTER = 12, 6
 beyond are often guessed as the served decoder guesses them, so that a short look-ahead will do.
 """
 _GUESSED, _MOST_GUESSED = 0.5, 8
-_SAME_CLIP, _WRONG, _OFTEN = 0.5, 0.03, 0.4
+_WRONG, _OFTEN = 0.03, 0.4
 
 
 @dataclass(frozen=True)
 class Crop:
-    """codes [B, F], globals_ [B, N] (half of them of another clip of the same voice), f0 and phase [B, F] (see Pitch),
-    samples [B, hop * F], and judged [B, hop * F]: 1 where the samples can be known from the tokens.
+    """codes [B, F], globals_ [B, N] of the same clips, for a clone should sound as its reference and not as that voice
+    does on average; f0 and phase [B, F] (see Pitch), samples [B, hop * F], and judged [B, hop * F]: 1 where the samples
+    can be known from the tokens.
     """
 
     codes: Tensor
@@ -81,7 +82,7 @@ class Crops:
             codes=torch.from_numpy(codes).to(device),
             f0=torch.from_numpy(f0).to(device),
             phase=torch.from_numpy(phase).to(device),
-            globals_=torch.from_numpy(np.stack([self._globals(index) for index in indices])).to(device),
+            globals_=torch.from_numpy(self._tokens.globals_[list(indices)].astype(np.int64)).to(device),
             samples=self._corpus.crops(places, HOP * self._frames),
             judged=torch.from_numpy(np.stack(judged)).to(device).repeat_interleave(HOP, dim=1),
         )
@@ -132,13 +133,6 @@ class Crops:
         if start < room:
             judged[cut - AFTER :] = 0
         return judged
-
-    def _globals(self, index: int) -> NDArray[np.int64]:
-        if self._draws.random() >= _SAME_CLIP:
-            voice = self._corpus.by_voice[self._corpus.utterances[index].voice]
-            index = self._one_of(voice)
-        tokens: NDArray[np.int64] = self._tokens.globals_[index].astype(np.int64)
-        return tokens
 
     def _one_of(self, choices: Sequence[T]) -> T:
         return choices[int(self._draws.integers(len(choices)))]
