@@ -18,6 +18,7 @@ from training.options import Options
 from training.progress import Progress
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+_EVERY = 10
 _SECONDS_BETWEEN_CHECKPOINTS = 90.0
 
 Figures = Mapping[str, Tensor | float]
@@ -39,10 +40,10 @@ class Loop:
     folder: Path
     budget: Budget
     state: dict[str, Any]
-    every: int = 10
+    every: int
 
     @classmethod
-    def resume(cls, name: str, options: Options, *, every: int = 10) -> "Loop":
+    def resume(cls, name: str, options: Options) -> "Loop":
         """With the state of an earlier run, if there was one."""
         folder = options.out / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,7 @@ class Loop:
         if file.exists():
             state = torch.load(file, map_location="cpu", weights_only=True)
             budget.step, budget.before = state["step"], state["elapsed"]
-        return cls(name, folder, budget, state, every)
+        return cls(name, folder, budget, state, 1 if options.size == "tiny" else _EVERY)
 
     @property
     def seed(self) -> tuple[int, int]:

@@ -44,10 +44,10 @@ TRAINED = {
 # What must fall, and to which share of what it was; one batch is not like another.
 FALLING = {
     "codec": ("mel", 0.95),
-    "wave": ("harmonics", 0.85),
-    "llm": ("loss", 0.75),
-    "hearing": ("content", 0.9),
-    "phones": ("said", 0.8),
+    "wave": ("harmonics", 0.75),
+    "llm": ("loss", 0.65),
+    "hearing": ("content", 0.75),
+    "phones": ("said", 0.6),
 }
 TINY = SIZES["tiny"]
 PARITY = Path(__file__).parents[1] / "parity" / "spark-tiny" / "model"
@@ -75,7 +75,8 @@ def test_losses_fall(made: Options, name: str) -> None:
     figure, share = FALLING[name]
     values = [line[figure] for line in read_log(made.out / name)]
     assert np.isfinite(values).all()
-    assert np.mean(values[-2:]) < share * values[0]
+    some = len(values) // 6
+    assert np.mean(values[-some:]) < share * np.mean(values[:some])
 
 
 def test_a_step_that_is_done_does_nothing_more(made: Options) -> None:
