@@ -41,7 +41,7 @@ class FirstStage:
             losses = self._losses(batch, frames.transpose(1, 2), heard)
         loss = losses["mel"] + losses["fine"] + 2 * losses["spread"] + losses["excess"]
         loss = loss + 0.7 * losses["traits"] + 0.25 * losses["told"] + 0.1 * losses["same"]
-        loss = loss + losses["brightness"]
+        loss = loss + 4 * losses["brightness"]
         norm = self.optimiser.step(loss, progress)
         return {**losses, "norm": norm, **_facts(heard)}
 
