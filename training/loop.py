@@ -52,6 +52,7 @@ class Loop:
         if file.exists():
             state = torch.load(file, map_location="cpu", weights_only=True)
             budget.step, budget.before = state["step"], state["elapsed"]
+        # A tiny training has few steps, and one batch of them is not like another.
         return cls(name, folder, budget, state, 1 if options.size == "tiny" else _EVERY)
 
     @property
