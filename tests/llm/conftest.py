@@ -1,5 +1,6 @@
 """Checkpoints and the pieces on top of them that most tests of the LLM stage need."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,15 @@ def tiny_family(tiny: Path) -> Family:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_family: Family) -> EngineModel:
     return tiny_family.engine_model
+
+
+@pytest.fixture(scope="session")
+def operations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    assert shutil.which("g++"), "without it these tests say nothing: apt-get install g++"
+    # Only one engine has it.
+    from services.llm.engines.openvino_ops.library import compiled
+
+    path = compiled(tmp_path_factory.mktemp("cache"))
+    if path is None:
+        pytest.skip("this CPU has no VNNI")
+    return path

@@ -14,17 +14,15 @@ import torch
 from numpy.typing import NDArray
 from transformers import Qwen2ForCausalLM
 
-from services.llm.checkpoint import load_config
 from services.llm.engines.engine import EngineModel, EngineOptions
 from services.llm.engines.openvino import open_pipeline
-from services.llm.engines.openvino_conversion import converted
-from services.llm.engines.openvino_graph import NEVER, Qwen2Graph
+from services.llm.engines.openvino_conversion import built, converted
+from services.llm.engines.openvino_graph import NEVER
 from services.llm.engines.openvino_stepper import OpenVinoStepper
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.families.family import Family
 from services.llm.sampling import Sampling
 from services.llm.voices import Design, DesignedVoice, Gender
-from services.llm.weights import Weights
 
 Logits = NDArray[np.float32]
 
@@ -63,10 +61,13 @@ def small_expected(small_family: Family, small_ids: list[int]) -> Logits:
     return reference(small_family.engine_model, small_ids)
 
 
-def computed(model: EngineModel, precision: str, ids: list[int], threads: int = 1) -> Logits:
+def computed(model: EngineModel, precision: str, ids: list[int]) -> Logits:
     """[S, V], without a cache before."""
-    graph = Qwen2Graph(load_config(model.directory), Weights(model.directory), precision, model.allowed).build()
-    properties = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    return logits_of(built(model, precision), ids)
+
+
+def logits_of(graph: ov.Model, ids: list[int]) -> Logits:
+    properties = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     request = ov.Core().compile_model(graph, "CPU", properties).create_infer_request()
     inputs = {
         "input_ids": np.array([ids]),
@@ -107,14 +108,27 @@ def test_scattered_ids_have_the_logits_of_contiguous_ones(family: Family, ids: l
 def test_fewer_bits_keep_the_shape_of_the_logits(
     small_family: Family, small_ids: list[int], small_expected: Logits, precision: str, likeness: float
 ) -> None:
-    """The correlation of the logits of a position, averaged over positions."""
-    allowed = list(small_family.engine_model.allowed)
-    logits = computed(small_family.engine_model, precision, small_ids)[:, allowed]
-    pairs = zip(logits, small_expected[:, allowed], strict=True)
-    mean = np.mean([np.corrcoef(found, wanted)[0, 1] for found, wanted in pairs])
+    model = small_family.engine_model
+    mean = correlation(model, computed(model, precision, small_ids), small_expected)
     assert likeness <= mean
     # The checkpoint is in bf16 itself.
     assert (mean < 1 - 1e-7) == (precision != "bf16")
+
+
+def test_our_operation_is_as_near_as_openvinos(
+    operations: Path, small_family: Family, small_ids: list[int], small_expected: Logits
+) -> None:
+    model = small_family.engine_model
+    ours, theirs = (logits_of(built(model, "int8", library), small_ids) for library in (operations, None))
+    assert correlation(model, ours, small_expected) >= 0.999
+    assert (ours != theirs).any()
+
+
+def correlation(model: EngineModel, found: Logits, expected: Logits) -> float:
+    """Of the logits of a position, averaged over positions."""
+    allowed = list(model.allowed)
+    pairs = zip(found[:, allowed], expected[:, allowed], strict=True)
+    return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in pairs]))
 
 
 @pytest.fixture

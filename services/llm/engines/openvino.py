@@ -1,7 +1,8 @@
 """openvino: the engine for CPUs, continuous batching over paged attention.
 
 Seeds: in f32 and bf16 a request's tokens do not depend on what else is in the batch. In int8 and q4_0 that holds with
-one thread; with more, OpenVINO's 8-bit products of a batch round otherwise than those of a lone sequence.
+one thread; with more, OpenVINO splits the attention of a lone sequence otherwise than that of a batch, and 8 bits make
+another token of another rounding.
 """
 
 import asyncio
@@ -14,11 +15,14 @@ import openvino_genai as genai
 
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.engines.openvino_conversion import converted
+from services.llm.engines.openvino_ops.int8_layers import fits
+from services.llm.engines.openvino_ops.library import compiled
 from services.llm.engines.openvino_precision import PRECISIONS
 from services.llm.engines.openvino_stepper import OpenVinoStepper
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Job
 from services.llm.sampling import Sampling
+from services.llm.weights import Weights
 
 # What a sequence seldom exceeds: 40 s of speech, or a reference and a sentence. Where all do, some wait and are
 # computed again. A cache that grows on demand is copied whole every 32 steps (27 ms for 16 sequences of 1000 tokens).
@@ -46,14 +50,24 @@ class OpenVinoEngine:
 
 def _load(model: EngineModel, options: EngineOptions) -> OpenVinoStepper:
     sys.setswitchinterval(_SWITCH_SECONDS)
-    directory = converted(model, options.precision, options.cache_directory)
-    stepper = OpenVinoStepper(open_pipeline(directory, options, _kv_blocks(model.context, options.max_batch)))
+    library = _library(model, options)
+    directory = converted(model, options.precision, options.cache_directory, library)
+    stepper = OpenVinoStepper(open_pipeline(directory, options, _kv_blocks(model.context, options.max_batch), library))
     _warm_up(stepper, model, options.max_batch)
     return stepper
 
 
-def open_pipeline(directory: Path, options: EngineOptions, kv_blocks: int) -> genai.ContinuousBatchingPipeline:
-    """`kv_blocks`: room for 32 tokens each. Sequences for which there is none left wait and are computed again."""
+def _library(model: EngineModel, options: EngineOptions) -> Path | None:
+    wanted = options.precision == "int8" and fits(Weights(model.directory))
+    return compiled(options.cache_directory) if wanted else None
+
+
+def open_pipeline(
+    directory: Path, options: EngineOptions, kv_blocks: int, library: Path | None = None
+) -> genai.ContinuousBatchingPipeline:
+    """`kv_blocks`: room for 32 tokens each. Sequences for which there is none left wait and are computed again.
+    `library`: of the operations that the IR needs.
+    """
     scheduler = genai.SchedulerConfig()
     scheduler.max_num_seqs = options.max_batch
     scheduler.max_num_batched_tokens = _tokens_per_step(options.max_batch)
@@ -67,6 +81,8 @@ def open_pipeline(directory: Path, options: EngineOptions, kv_blocks: int) -> ge
         # It would draw the tokens of a step with as many threads as there are cores, at any number of sequences.
         "sampler_num_threads": 1,
     }
+    if library is not None:
+        properties["extensions"] = [str(library)]
     if options.threads:
         properties["INFERENCE_NUM_THREADS"] = options.threads
     return genai.ContinuousBatchingPipeline(directory, scheduler, "CPU", properties)

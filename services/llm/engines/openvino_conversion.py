@@ -12,30 +12,45 @@ from pathlib import Path
 
 import openvino as ov
 
-from services.llm.checkpoint import load_config
 from services.llm.engines.engine import EngineModel
 from services.llm.engines.openvino_graph import Qwen2Graph
+from services.llm.engines.openvino_layers import EMBEDDINGS, Layers, LayerWeights, MatMulLayers
+from services.llm.engines.openvino_ops.int8_layers import Int8Layers
+from services.llm.engines.openvino_precision import PRECISIONS
 from services.llm.weights import Weights
 
 # To be raised with every change to the graph or to the precisions.
-_FORMAT = 2
+_FORMAT = 3
 
 
-def converted(model: EngineModel, precision: str, cache: Path) -> Path:
-    """The directory of the IR; converts where it is not there yet. Raises UnusableCheckpoint, OSError."""
-    weights = Weights(model.directory)
-    target = cache / f"openvino-{precision}-{_digest(model, weights, precision)}"
+def converted(model: EngineModel, precision: str, cache: Path, library: Path | None = None) -> Path:
+    """The directory of the IR; converts where it is not there yet. `library`: of our own operations, to compute int8
+    with; its name tells its contents. Raises UnusableCheckpoint, OSError.
+    """
+    target = cache / f"openvino-{precision}-{_digest(model, precision, library)}"
     if not target.exists():
-        graph = Qwen2Graph(load_config(model.directory), weights, precision, model.allowed).build()
-        _store(graph, target)
+        _store(built(model, precision, library), target)
     return target
 
 
-def _digest(model: EngineModel, weights: Weights, precision: str) -> str:
+def built(model: EngineModel, precision: str, library: Path | None = None) -> ov.Model:
+    weights = LayerWeights.read(model)
+    layers: Layers = MatMulLayers(weights, precision) if library is None else Int8Layers(weights, library)
+    embeddings = PRECISIONS[precision](weights.weights[EMBEDDINGS])
+    return Qwen2Graph(weights.config, embeddings, layers, model.allowed).build()
+
+
+def _digest(model: EngineModel, precision: str, library: Path | None) -> str:
     """Of the files' contents: the same checkpoint elsewhere is the same, a changed one is not."""
-    recipe = {"format": _FORMAT, "openvino": ov.get_version(), "precision": precision, "allowed": model.allowed}
+    recipe = {
+        "format": _FORMAT,
+        "openvino": ov.get_version(),
+        "precision": precision,
+        "allowed": model.allowed,
+        "library": library.name if library else None,
+    }
     digest = hashlib.sha256(json.dumps(recipe).encode())
-    for path in (model.directory / "config.json", *weights.paths):
+    for path in (model.directory / "config.json", *Weights(model.directory).paths):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:32]

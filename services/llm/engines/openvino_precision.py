@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 from openvino import Node
 from openvino import opset13 as ops
 
@@ -22,10 +23,15 @@ def _bf16(weight: Float32) -> Node:
     return ops.convert(ops.constant(np.ascontiguousarray(weight), dtype=ov.Type.bf16), "f32")
 
 
-def _int8(weight: Float32) -> Node:
-    """[out, in] as int8; a row's scale: its largest magnitude / 127. Groups would need more memory and more time."""
+def int8_rows(weight: Float32) -> tuple[NDArray[np.int8], Float32]:
+    """[out, in] as int8, and scales [out, 1]: a row's largest magnitude / 127. Groups would cost memory and time."""
     rows, scales = _scaled(weight, 127.0)
-    return ops.multiply(ops.convert(ops.constant(rows.astype(np.int8)), "f32"), ops.constant(scales))
+    return rows.astype(np.int8), scales
+
+
+def _int8(weight: Float32) -> Node:
+    rows, scales = int8_rows(weight)
+    return ops.multiply(ops.convert(ops.constant(rows), "f32"), ops.constant(scales))
 
 
 def _q4_0(weight: Float32) -> Node:

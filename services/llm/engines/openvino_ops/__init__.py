@@ -1,0 +1,1 @@
+"""Operations of ours for OpenVINO, in C++."""
