@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from services.codec.families.spark.config import SparkConfig
 from services.codec.families.spark.grouping import Load, forward_tokens, groups
 from services.codec.families.spark.layers.codebook import Codebook
-from services.codec.families.spark.layers.convolution import reach
+from services.codec.families.spark.layers.convolution import convolutions, reach
 from services.codec.families.spark.layers.frames import StateLayout, StreamState
 from services.codec.families.spark.layers.generator import WaveGenerator
 from services.codec.families.spark.layers.kernels import keep_shapes
@@ -44,6 +44,9 @@ PREFIXES = (
 Samples = NDArray[np.float32]
 # Of whom it is remembered what their global tokens come to.
 _SPEAKERS = 64
+# Of a step: first chunks are smaller, later ones larger. Packed for 16, steps of 100 tokens take 1.04 to 1.09 times as
+# long at the published widths as packed by each step for itself; packed for 400, steps of 5 take 1.3 times as long.
+_USUAL_TOKENS = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +100,8 @@ class SparkDetokenizer:
         self.generator = weights.load(partial(WaveGenerator, codec.decoder), "decoder").to(device)
         self.receptive_field = int(reach(self.prenet)) + self.generator.look_ahead
         parts = nn.ModuleList((self.prenet, self.generator))
+        for layer in convolutions(parts):
+            layer.pack(_USUAL_TOKENS)
         self.usual_look_ahead = config.extras.look_ahead_frames
         self._layout = StateLayout(parts)
         self._conditioned = lru_cache(_SPEAKERS)(self._condition)

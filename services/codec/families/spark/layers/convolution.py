@@ -38,6 +38,11 @@ class Conv1d(nn.Module):
         self.window = Window(inputs, span=2 * self.padding, lead=self.padding, tail=self.padding)
         self.tally = Tally()
 
+    def pack(self, tokens: int) -> None:
+        """For good: the weight as the CPU's kernel wants it, for steps of about so many tokens."""
+        columns = tokens * self.rate + 2 * self.padding
+        self.weight = _fixed(kernels.packed(self.weight, columns, self.dilation, self.groups))
+
     def forward(self, frames: Frames) -> Frames:
         joined: Frames = self.window(frames)
         return joined.to(self.convolve(joined.x))
@@ -45,7 +50,7 @@ class Conv1d(nn.Module):
     def convolve(self, x: Tensor) -> Tensor:
         """Joined columns [B, C_in, F + 2 padding] -> [B, C_out, F]."""
         if not x.shape[2]:
-            return x.new_zeros(x.shape[0], self.weight.shape[0], 0)
+            return x.new_zeros(x.shape[0], len(self.bias), 0)
         y = kernels.convolution(x, self.weight, self.bias, self.dilation, self.groups)
         self.tally.columns += y.shape[0] * y.shape[2]
         return y
@@ -74,6 +79,12 @@ class ConvTranspose1d(nn.Module):
         self._extra = (overlap + 1) * stride - kernel
         self.tally = Tally()
 
+    def pack(self, tokens: int) -> None:
+        """As Conv1d's."""
+        columns = tokens * self.rate // self.stride + self.window.span
+        layout = (self.stride, self._trim, self._extra)
+        self.weight = _fixed(kernels.packed_transposed(self.weight, columns, *layout))
+
     def forward(self, frames: Frames) -> Frames:
         joined: Frames = self.window(frames)
         lengths, guessed = ([self.stride * columns for columns in row] for row in (joined.lengths, joined.guessed))
@@ -83,10 +94,14 @@ class ConvTranspose1d(nn.Module):
     def convolve(self, x: Tensor) -> Tensor:
         """Joined columns [B, C_in, F + overlap] -> [B, C_out, F * stride]."""
         if not x.shape[2]:
-            return x.new_zeros(x.shape[0], self.weight.shape[1], 0)
+            return x.new_zeros(x.shape[0], len(self.bias), 0)
         y = kernels.transposed_convolution(x, self.weight, self.bias, self.stride, self._trim, self._extra)
         self.tally.columns += y.shape[0] * y.shape[2]
         return y
+
+
+def _fixed(weight: Tensor) -> nn.Parameter:
+    return nn.Parameter(weight, requires_grad=False)
 
 
 def convolutions(module: nn.Module) -> list[Conv1d | ConvTranspose1d]:

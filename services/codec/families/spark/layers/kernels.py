@@ -16,6 +16,8 @@ from torch.nn import functional as F
 _ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
+_MKLDNN = torch.ops.mkldnn
+
 # oneDNN makes code for every shape, 1 ms each, and keeps so many pieces; steps of ragged batches have many shapes.
 # Measured on the bundled voice: 16384 instead of oneDNN's 1024 took a third off the detokenizer's CPU time in batches
 # of up to 6, for 200 MB.
@@ -36,10 +38,14 @@ def _chosen_here(x: Tensor, weight: Tensor) -> bool:
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, groups: int) -> Tensor:
-    """x [B, I, F], weight [O, I / groups, K], bias [O] -> [B, O, F - dilation (K - 1)]."""
+    """x [B, I, F], weight [O, I / groups, K] or packed, bias [O] -> [B, O, F - dilation (K - 1)]."""
+    if weight.is_mkldnn:
+        layout = ([0, 0], [1, 1], [1, dilation], groups)
+        y: Tensor = _MKLDNN._convolution_pointwise(_plane(x), weight, bias, *layout, "none", [], "")
+        return y.squeeze(2)
     if not _chosen_here(x, weight):
         return F.conv1d(x, weight, bias, dilation=dilation, groups=groups)
-    if weight.shape[2] == 1 and groups == 1:
+    if _is_product(weight, groups):
         few = max(0, _FEW - x.shape[2])
         y = torch.baddbmm(bias[:, None], weight[:, :, 0].expand(x.shape[0], -1, -1), F.pad(x, (0, few)) if few else x)
         return y[:, :, : x.shape[2]]
@@ -47,14 +53,36 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, groups: 
     return y.squeeze(2)
 
 
+def packed(weight: Tensor, columns: int, dilation: int, groups: int) -> Tensor:
+    """The weight of `convolution` as oneDNN orders it for about so many columns of x, which it else does in each call; as
+    it is where oneDNN is not used.
+    """
+    if not _chosen_here(weight, weight) or _is_product(weight, groups):
+        return weight
+    shape = [1, weight.shape[1] * groups, 1, columns]
+    layout = ([0, 0], [1, 1], [1, dilation], groups)
+    ordered: Tensor = torch.ops.aten.mkldnn_reorder_conv2d_weight(_plane(weight).to_mkldnn(), *layout, shape)
+    return ordered
+
+
 def transposed_convolution(x: Tensor, weight: Tensor, bias: Tensor, stride: int, trim: int, extra: int) -> Tensor:
-    """x [B, I, F], weight [I, O, K], bias [O] -> [B, O, stride (F - 1) + K - 2 trim + extra]."""
-    if not _chosen_here(x, weight):
+    """x [B, I, F], weight [I, O, K] or packed, bias [O] -> [B, O, stride (F - 1) + K - 2 trim + extra]."""
+    if not weight.is_mkldnn and not _chosen_here(x, weight):
         return F.conv_transpose1d(x, weight, bias, stride, trim, extra)
-    y: Tensor = torch.ops.mkldnn._convolution_transpose_pointwise(
-        _plane(x), _plane(weight), bias, [0, trim], [0, extra], [1, stride], [1, 1], 1, "none", [], ""
-    )
+    layout = _transposed_layout(stride, trim, extra)
+    weight = weight if weight.is_mkldnn else _plane(weight)
+    y: Tensor = _MKLDNN._convolution_transpose_pointwise(_plane(x), weight, bias, *layout, "none", [], "")
     return y.squeeze(2)
+
+
+def packed_transposed(weight: Tensor, columns: int, stride: int, trim: int, extra: int) -> Tensor:
+    """As `packed`, for `transposed_convolution`."""
+    if not _chosen_here(weight, weight):
+        return weight
+    layout = _transposed_layout(stride, trim, extra)
+    shape = [1, weight.shape[0], 1, columns]
+    ordered: Tensor = _MKLDNN._reorder_convolution_transpose_weight(_plane(weight), *layout, shape)
+    return ordered
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -63,6 +91,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     few = max(0, _FEW - len(rows))
     y = F.linear(F.pad(rows, (0, 0, 0, few)) if few else rows, weight, bias)
     return y[: len(rows)].view(*x.shape[:-1], len(weight))
+
+
+def _is_product(weight: Tensor, groups: int) -> bool:
+    return weight.shape[2] == 1 and groups == 1
+
+
+def _transposed_layout(stride: int, trim: int, extra: int) -> tuple[list[int], list[int], list[int], list[int], int]:
+    """Padding, padding of the result, stride, dilation, groups."""
+    return [0, trim], [0, extra], [1, stride], [1, 1], 1
 
 
 def _plane(x: Tensor) -> Tensor:
