@@ -54,8 +54,8 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor, dilation: int, groups: 
 
 
 def packed(weight: Tensor, columns: int, dilation: int, groups: int) -> Tensor:
-    """The weight of `convolution` as oneDNN orders it for about so many columns of x, which it else does in each call; as
-    it is where oneDNN is not used.
+    """The weight of `convolution` as oneDNN orders it for about so many columns of x, else anew in each call; unchanged
+    where oneDNN is not used.
     """
     if not _chosen_here(weight, weight) or _is_product(weight, groups):
         return weight
