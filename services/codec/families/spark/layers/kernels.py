@@ -16,6 +16,7 @@ from torch.nn import functional as F
 _ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
+# What torch.compile calls with frozen weights; torch has no public name for it.
 _MKLDNN = torch.ops.mkldnn
 
 # oneDNN makes code for every shape, 1 ms each, and keeps so many pieces; steps of ragged batches have many shapes.
