@@ -21,6 +21,8 @@ WEIGHT_BYTES = {"f32": 4.0, "bf16": 2.0, "int8": 1.0, "q4_0": 0.5 + 4 / 32}
 _EMBEDDING = "model.embed_tokens.weight"
 _PROMPT_TOKENS = 64
 _TRIES = 5
+# Tokens that come together, about as a listener's do.
+_TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class _Drawing:
     async def run(self, engine: Engine, model: EngineModel, tokens: int, seed: int) -> None:
         prompt = model.allowed[:1] * _PROMPT_TOKENS
         sampling = Sampling(max_tokens=tokens, seed=seed)
-        async with aclosing(engine.generate(prompt, sampling, frozenset())) as chunks:
+        generated = engine.generate(prompt, sampling, frozenset(), lambda waiting: waiting >= _TOGETHER)
+        async with aclosing(generated) as chunks:
             async for ids in chunks:
                 self.times += [time.perf_counter()] * len(ids)

@@ -3,22 +3,20 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.instant.pace import Pace
+from services.llm.engines.engine import at_once
 from services.llm.events import CodesDrawn, Event, Finished, FinishReason, SpeakerNamed
-from services.llm.pace import paced
+from services.llm.pace import Playhead
 from services.llm.voices import Speaker
 from services.llm.wire import pace_of, response_of
 from voxline.v1 import audio_pb2, detokenizer_pb2, detokenizer_pb2_grpc, llm_pb2, llm_pb2_grpc, model_pb2
 
 # As the sentences of the benchmark are spoken.
 _FRAMES_PER_CHARACTER = 3
-# How often an engine delivers what it has drawn.
-_ENGINE_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -31,18 +29,19 @@ class InstantLlm(llm_pb2_grpc.LlmServiceServicer):
     async def Generate(  # noqa: N802
         self, request: llm_pb2.GenerateRequest, context: object
     ) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
-        async with aclosing(paced(self._events(request.text), pace_of(request))) as events:
-            async for event in events:
-                yield response_of(event)
-
-    async def _events(self, text: str) -> AsyncGenerator[Event, None]:
-        yield SpeakerNamed(Speaker((0,) * self.model.global_token_count))
-        begun, frames = time.monotonic(), _FRAMES_PER_CHARACTER * len(text)
+        now, held = 0.0, list[int]()
+        asked, frames, begun = pace_of(request), _FRAMES_PER_CHARACTER * len(request.text), time.monotonic()
+        due = at_once if asked is None else Playhead(asked, clock=lambda: now).due
+        events: list[Event] = [SpeakerNamed(Speaker((0,) * self.model.global_token_count))]
         for frame in range(frames):
-            if (wait := begun + self.pace.due(frame) - time.monotonic()) > 0:
-                await asyncio.sleep(max(wait, _ENGINE_SECONDS))
-            yield CodesDrawn((frame % self.model.codebook_size,))
-        yield Finished(FinishReason.STOP, 1, frames, 0)
+            now = self.pace.due(frame)
+            held.append(frame % self.model.codebook_size)
+            if last := frame == frames - 1:
+                events.append(Finished(FinishReason.STOP, 1, frames, 0))
+            if last or due(len(held)):
+                await asyncio.sleep(max(0.0, begun + now - time.monotonic()))
+                yield response_of([*events, CodesDrawn(tuple(held))])
+                events, held = [], []
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.registry import Collector
 
-from services.llm.engines.engine import Engine
+from services.llm.engines.engine import Due, Engine
 from services.llm.events import FinishReason
 
 _FIRST_TOKEN_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -46,26 +46,44 @@ class LlmMetrics:
         end = "failed"
         try:
             yield observer
-            end = observer.end.value
+            end = observer.end_or("failed")
         except (asyncio.CancelledError, GeneratorExit):
-            end = "cancelled"
+            # Whoever has the end of it need not wait for that of the stream.
+            end = observer.end_or("cancelled")
             raise
         finally:
             self._ends.labels(end).inc()
 
 
 class GenerationObserver:
-    """Counts the tokens of one generation. `end` is LENGTH until the last token says otherwise."""
+    """Counts the tokens of one generation. `end` is to be set when all are drawn."""
 
     def __init__(self, tokens: Counter, first: Histogram) -> None:
         self._counter = tokens
         self._first = first
         self._started = time.monotonic()
+        self._any = False
         self.tokens = 0
-        self.end = FinishReason.LENGTH
+        self.end: FinishReason | None = None
+
+    def watching(self, due: Due) -> Due:
+        """The same, but sees when the first token is there."""
+
+        def watched(ids: int) -> bool:
+            self._begin()
+            return due(ids)
+
+        return watched
 
     def drawn(self, tokens: int) -> None:
-        if not self.tokens:
-            self._first.observe(time.monotonic() - self._started)
+        self._begin()
         self.tokens += tokens
         self._counter.inc(tokens)
+
+    def end_or(self, otherwise: str) -> str:
+        return otherwise if self.end is None else self.end.value
+
+    def _begin(self) -> None:
+        if not self._any:
+            self._any = True
+            self._first.observe(time.monotonic() - self._started)

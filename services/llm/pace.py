@@ -3,11 +3,8 @@ listener can play without them. A message through two hops costs more than a sma
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from services.llm.events import CodesDrawn, Event
 
 # Codes are held back for this share of the time for which the listener has others, and for so many seconds at least.
 _HELD_SHARE = 0.5
@@ -22,47 +19,26 @@ class Pace:
     codes_per_second: float
 
 
-def paced(
-    events: AsyncGenerator[Event, None], pace: Pace | None, clock: Callable[[], float] = time.monotonic
-) -> AsyncGenerator[Event, None]:
-    """The same events, which it owns, with the codes gathered; as they are drawn where nobody says how they are played.
-    `clock` as time.monotonic.
+class Playhead:
+    """Of a listener who hears the first sound as soon as its codes have left. The model draws `prelude` tokens before
+    the first code. `clock` as time.monotonic.
     """
-    return events if pace is None else _gathered(events, _Playhead(pace, clock))
 
-
-async def _gathered(events: AsyncGenerator[Event, None], playhead: "_Playhead") -> AsyncGenerator[Event, None]:
-    held: list[int] = []
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, CodesDrawn):
-                held += event.codes
-                if not playhead.needs(len(held)):
-                    continue
-            if held:
-                yield CodesDrawn(tuple(held))
-                held = []
-            if not isinstance(event, CodesDrawn):
-                yield event
-
-
-class _Playhead:
-    """Of a listener who hears the first sound as soon as its codes have left."""
-
-    def __init__(self, pace: Pace, clock: Callable[[], float]) -> None:
+    def __init__(self, pace: Pace, prelude: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self._pace = pace
+        self._first = prelude + pace.first_codes
         self._clock = clock
-        self._codes_left = 0
+        self._left = 0
         self._begun = self._until = 0.0
 
-    def needs(self, held: int) -> bool:
-        """Whether `held` codes are due; if so they count as gone."""
+    def due(self, held: int) -> bool:
+        """Whether `held` tokens are worth a message; if so they count as gone."""
         now = self._clock()
-        if now < self._until or (not self._codes_left and held < self._pace.first_codes):
+        if now < self._until or (not self._left and held < self._first):
             return False
-        if not self._codes_left:
+        if not self._left:
             self._begun = now
-        self._codes_left += held
-        lead = (self._codes_left - self._pace.first_codes) / self._pace.codes_per_second - (now - self._begun)
+        self._left += held
+        lead = (self._left - self._first) / self._pace.codes_per_second - (now - self._begun)
         self._until = now + max(_LEAST_SECONDS, _HELD_SHARE * lead)
         return True

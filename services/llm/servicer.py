@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from services.llm.language_model import LanguageModel
-from services.llm.pace import paced
 from services.llm.wire import pace_of, response_of, sampling_of, voice_of
 from voxline.v1 import llm_pb2, llm_pb2_grpc, model_pb2, model_pb2_grpc
 
@@ -18,10 +17,9 @@ class LlmServicer(llm_pb2_grpc.LlmServiceServicer):
     ) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
         prompt = self._model.family.prompt(request.text, voice_of(request))
         sampling = sampling_of(request.sampling, prompt.limits)
-        pace = pace_of(request)
-        async with aclosing(paced(self._model.generate(prompt, sampling), pace)) as events:
-            async for event in events:
-                yield response_of(event)
+        async with aclosing(self._model.generate(prompt, sampling, pace_of(request))) as generation:
+            async for events in generation:
+                yield response_of(events)
 
 
 class ModelServicer(model_pb2_grpc.ModelServiceServicer):

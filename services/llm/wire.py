@@ -1,6 +1,7 @@
 """voxline.v1 messages <-> values. Fields are named in errors as in GenerateRequest."""
 
 import math
+from collections.abc import Iterable
 
 from services.llm.events import CodesDrawn, Event, Finished, FinishReason, SpeakerNamed
 from services.llm.families.family import Capability, Description, Limits
@@ -72,21 +73,21 @@ def pace_of(request: llm_pb2.GenerateRequest) -> Pace | None:
     return Pace(request.pace.first_codes, request.pace.codes_per_second)
 
 
-def response_of(event: Event) -> llm_pb2.GenerateResponse:
-    match event:
-        case SpeakerNamed(speaker):
-            named = tokens_pb2.Speaker(global_tokens=speaker.global_tokens, style_tokens=speaker.style_tokens)
-            return llm_pb2.GenerateResponse(speaker=named)
-        case CodesDrawn(codes):
-            return llm_pb2.GenerateResponse(codes=tokens_pb2.Codes(values=codes))
-        case Finished():
-            finish = llm_pb2.Finish(
-                reason=_REASONS[event.reason],
-                prompt_tokens=event.prompt_tokens,
-                completion_tokens=event.completion_tokens,
-                seed=event.seed,
-            )
-            return llm_pb2.GenerateResponse(finish=finish)
+def response_of(events: Iterable[Event]) -> llm_pb2.GenerateResponse:
+    response = llm_pb2.GenerateResponse()
+    for event in events:
+        match event:
+            case SpeakerNamed(speaker):
+                response.speaker.global_tokens.extend(speaker.global_tokens)
+                response.speaker.style_tokens.extend(speaker.style_tokens)
+            case CodesDrawn(codes):
+                response.codes.values.extend(codes)
+            case Finished():
+                response.finish.reason = _REASONS[event.reason]
+                response.finish.prompt_tokens = event.prompt_tokens
+                response.finish.completion_tokens = event.completion_tokens
+                response.finish.seed = event.seed
+    return response
 
 
 def model_of(description: Description, name: str, engine: str) -> model_pb2.Model:

@@ -36,7 +36,7 @@ async def spoken(
     prompt = model.family.prompt(text, voice)
     limits = prompt.limits
     sampling = Sampling(max_tokens=limits.usual_most, min_tokens=limits.shortest, seed=seed, temperature=temperature)
-    events = [event async for event in model.generate(prompt, sampling)]
+    events = [event async for chunk in model.generate(prompt, sampling) for event in chunk]
     first, last = events[0], events[-1]
     assert isinstance(first, SpeakerNamed)
     assert isinstance(last, Finished)

@@ -78,6 +78,20 @@ async def test_same_seed_same_tokens_alone_and_in_a_batch(engine: Engine) -> Non
     assert alone == together
 
 
+async def test_ids_come_when_they_are_due_and_the_last_always(engine: Engine) -> None:
+    sampling, asked = Sampling(max_tokens=20, min_tokens=20, seed=1), list[int]()
+
+    def due(waiting: int) -> bool:
+        asked.append(waiting)
+        return waiting >= 8
+
+    async with aclosing(engine.generate(PROMPTS[4], sampling, frozenset({END}), due)) as chunks:
+        drawn_when_due = [chunk async for chunk in chunks]
+    assert [len(chunk) >= 8 for chunk in drawn_when_due[:-1]] == [True] * (len(drawn_when_due) - 1)
+    assert max(asked) < 20
+    assert [token for chunk in drawn_when_due for token in chunk] == await drawn(engine, PROMPTS[4], sampling)
+
+
 async def test_another_seed_gives_other_tokens(engine: Engine) -> None:
     results = [await drawn(engine, PROMPTS[4], Sampling(max_tokens=20, min_tokens=20, seed=seed)) for seed in range(4)]
     assert len({tuple(result) for result in results}) == 4

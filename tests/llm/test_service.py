@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.llm.app import LlmStage, compose
-from services.llm.engines.engine import EngineModel
+from services.llm.engines.engine import Due, EngineModel, at_once
 from services.llm.engines.scripted import Script, ScriptedEngine
 from services.llm.families.family import Family
 from services.llm.sampling import Sampling
@@ -43,10 +43,10 @@ class Watched(ScriptedEngine):
         self.closed = asyncio.Event()
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]
+        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
     ) -> AsyncGenerator[list[int], None]:
         try:
-            async with aclosing(super().generate(prompt, sampling, stop_ids)) as chunks:
+            async with aclosing(super().generate(prompt, sampling, stop_ids, due)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         finally:
@@ -101,11 +101,11 @@ async def generate(stage: LlmStage, request: llm_pb2.GenerateRequest) -> list[ll
 async def test_design_names_its_speaker_then_codes_then_one_finish(stages: Stages) -> None:
     stage = await stages.start(BLOCK, SPEECH, (SEMANTIC + 1, END))
     request = llm_pb2.GenerateRequest(text="Hi", design=DESIGN, sampling=sampling_pb2.Sampling(seed=7))
-    speaker, first, second, finish = await generate(stage, request)
+    speaker, codes, last = await generate(stage, request)
     assert list(speaker.speaker.global_tokens) == list(range(8))
     assert list(speaker.speaker.style_tokens) == [START_GLOBAL]
-    assert [list(first.codes.values), list(second.codes.values)] == [[0, 511], [1]]
-    assert finish.finish == llm_pb2.Finish(
+    assert [list(codes.codes.values), list(last.codes.values)] == [[0, 511], [1]]
+    assert last.finish == llm_pb2.Finish(
         reason=llm_pb2.FINISH_REASON_STOP, prompt_tokens=10, completion_tokens=16, seed=7
     )
 

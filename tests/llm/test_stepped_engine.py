@@ -147,24 +147,39 @@ async def test_close_frees_what_still_runs(tiny_model: EngineModel) -> None:
     assert engine.failed.cancelled()
 
 
-def test_outbox_holds_ids_between_the_first_and_the_last() -> None:
-    outbox = Outbox(hold_seconds=1000.0)
-    assert outbox.offer([Drawn(7, [1], False)], may_hold=True) == [Drawn(7, [1], False)]
-    assert outbox.offer([Drawn(7, [2], False)], may_hold=True) == []
-    assert outbox.offer([Drawn(7, [3], True)], may_hold=True) == [Drawn(7, [2, 3], True)]
+async def test_ids_come_when_they_are_due_and_the_last_always(engine: SteppedEngine) -> None:
+    async with aclosing(engine.generate([1], TEN, frozenset(), lambda waiting: waiting == 4)) as generated:
+        lasts = [chunk[-1] async for chunk in generated]
+    assert set(lasts) <= {4, 8, 10}
+    assert lasts[-1] == 10
 
 
-def test_outbox_holds_ids_longer_once_the_sequence_is_heard() -> None:
-    now = 0.0
-    outbox = Outbox(hold_seconds=1.0, later_seconds=10.0, clock=lambda: now)
-    outbox.offer([Drawn(7, [1] * 64, False), Drawn(8, [1], False)], may_hold=True)
-    now = 2.0
-    assert outbox.offer([Drawn(7, [2], False), Drawn(8, [2], False)], may_hold=True) == [Drawn(8, [2], False)]
-    now = 11.0
-    assert outbox.offer([], may_hold=True) == [Drawn(7, [2], False)]
+async def test_sequence_runs_once_it_has_drawn_although_nothing_is_due(tiny_model: EngineModel) -> None:
+    permits: SimpleQueue[None] = SimpleQueue()
+    engine = SteppedEngine(tiny_model, Stepping(permits=permits))
+    asked = threading.Event()
+
+    def never(waiting: int) -> bool:
+        asked.set()
+        return False
+
+    async with aclosing(engine.generate([1], TEN, frozenset(), never)) as chunks:
+        reading = asyncio.ensure_future(anext(chunks))
+        await asyncio.sleep(0)
+        permits.put(None)
+        await asyncio.to_thread(asked.wait)
+        assert (engine.running, engine.waiting, reading.done()) == (1, 0, False)
+        for _ in range(9):
+            permits.put(None)
+        assert await reading == list(range(1, 11))
+    await engine.close()
 
 
-def test_outbox_holds_nothing_before_a_prompt() -> None:
-    outbox = Outbox(hold_seconds=1000.0)
-    outbox.offer([Drawn(7, [1], False)], may_hold=True)
-    assert outbox.offer([Drawn(7, [2], False)], may_hold=False) == [Drawn(7, [2], False)]
+def test_outbox_delivers_what_has_become_due_while_others_draw() -> None:
+    outbox, due = Outbox(), False
+    outbox.open(7, lambda waiting: due)
+    outbox.open(8, lambda waiting: False)
+    assert outbox.offer([Drawn(7, [1], False), Drawn(8, [1], False)]) == []
+    due = True
+    assert outbox.offer([Drawn(8, [2], False)]) == [Drawn(7, [1], False)]
+    assert outbox.offer([Drawn(8, [3], True)]) == [Drawn(8, [1, 2, 3], True)]

@@ -1,7 +1,7 @@
 """The LLM stage: one segment of text -> its speaker, its codes, its finish."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 import grpc
@@ -56,27 +56,28 @@ class LlmClient:
         async with aclosing(calls.server_stream(self._stub.Generate, request)) as responses:
             named = False
             async for response in responses:
-                event = _event(response)
-                if isinstance(event, SpeakerTokens) == named:
-                    raise GenerationFailed("The llm stage did not name the speaker first and once.")
-                named = True
-                yield event
-                if isinstance(event, Finish):
-                    return
+                for event in _events(response):
+                    if isinstance(event, SpeakerTokens) == named:
+                        raise GenerationFailed("The llm stage did not name the speaker first and once.")
+                    named = True
+                    yield event
+                    if isinstance(event, Finish):
+                        return
         raise GenerationFailed("The llm stage ended a generation without saying how it ended.")
 
 
-def _event(response: llm_pb2.GenerateResponse) -> LlmEvent:
-    if response.HasField("codes"):
-        return tuple(response.codes.values)
+def _events(response: llm_pb2.GenerateResponse) -> Iterator[LlmEvent]:
     if response.HasField("speaker"):
-        return speaker_from_proto(response.speaker)
-    finish = response.finish
-    return Finish(
-        complete=finish.reason == llm_pb2.FINISH_REASON_STOP,
-        prompt_tokens=finish.prompt_tokens,
-        completion_tokens=finish.completion_tokens,
-    )
+        yield speaker_from_proto(response.speaker)
+    if response.HasField("codes"):
+        yield tuple(response.codes.values)
+    if response.HasField("finish"):
+        finish = response.finish
+        yield Finish(
+            complete=finish.reason == llm_pb2.FINISH_REASON_STOP,
+            prompt_tokens=finish.prompt_tokens,
+            completion_tokens=finish.completion_tokens,
+        )
 
 
 def _pace(pace: Pace | None) -> llm_pb2.Pace | None:

@@ -1,7 +1,8 @@
 """What runs an LLM: token ids in, token ids out. It knows no text, no voice and no family."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -58,6 +59,27 @@ class EngineOptions:
     cache_directory: Path
 
 
+# Whether so many ids of a sequence that wait are worth a chunk.
+Due = Callable[[int], bool]
+
+
+def at_once(ids: int) -> bool:
+    return True
+
+
+async def gathered(chunks: AsyncGenerator[list[int], None], due: Due) -> AsyncGenerator[list[int], None]:
+    """The same ids, held until they are due, for an engine that cannot hold them itself. Owns `chunks`."""
+    held: list[int] = []
+    async with aclosing(chunks):
+        async for ids in chunks:
+            held += ids
+            if due(len(held)):
+                yield held
+                held = []
+    if held:
+        yield held
+
+
 class Engine(Protocol):
     """One loaded model. All methods but `metrics` are called from the event loop that loaded it."""
 
@@ -77,9 +99,10 @@ class Engine(Protocol):
         """What the engine itself measures, under its own names. Any thread may ask, at any time."""
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]
+        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
     ) -> AsyncGenerator[list[int], None]:
-        """Chunks of one or more drawn ids, all of them allowed.
+        """Chunks of one or more drawn ids, all of them allowed. `due` is asked, in any thread, after each step that has
+        left ids waiting, but for the last; those for which it is true come at once.
 
         The last id is a stop id where the model stopped; it is none after max_tokens ids. No stop id is drawn before
         min_tokens ids. Close the generator (`aclosing`): that frees the sequence within one step.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Metric
 
-from services.llm.engines.engine import EngineModel
+from services.llm.engines.engine import Due, EngineModel, at_once, gathered
 from services.llm.sampling import Sampling
 from services.runtime.errors import GenerationFailed, StageUnavailable
 
@@ -31,7 +31,12 @@ class ScriptedEngine:
         self.waiting = 0
         self.prompts: list[tuple[int, ...]] = []
 
-    async def generate(
+    def generate(
+        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
+    ) -> AsyncGenerator[list[int], None]:
+        return gathered(self._drawn(prompt, sampling, stop_ids), due)
+
+    async def _drawn(
         self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]
     ) -> AsyncGenerator[list[int], None]:
         self._model.check(prompt, sampling)

@@ -1,7 +1,7 @@
 """An engine around a `Stepper`: something that computes one step of all its sequences, in a thread of its own.
 
-The thread sleeps on its queue while nothing is to be done and is never polled. Ids cross to the event loop for all
-sequences together, once per step of a slow model and every few milliseconds of a fast one.
+The thread sleeps on its queue while nothing is to be done and is never polled. Ids cross to the event loop when they
+are due, for all sequences together.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from services.llm.engines.engine import EngineModel
+from services.llm.engines.engine import Due, EngineModel, at_once
 from services.llm.engines.outbox import Outbox
 from services.llm.engines.stepper import Drawn, Job, Stepper
 from services.llm.sampling import Sampling
@@ -33,7 +33,7 @@ class _Close:
 
 @dataclass
 class _Stream:
-    """What has arrived and was not read yet; lives in the event loop."""
+    """What has arrived and was not read yet; lives in the event loop, but for `started`, which the thread sets."""
 
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     ids: list[int] = field(default_factory=list)
@@ -69,12 +69,12 @@ class SteppedEngine:
         return len(self._streams) - self.running
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]
+        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
     ) -> AsyncGenerator[list[int], None]:
         self._model.check(prompt, sampling)
         if self.failed.done():
             raise StageUnavailable("The engine is dead.")
-        job = Job(next(self._tickets), tuple(prompt), sampling, stop_ids)
+        job = Job(next(self._tickets), tuple(prompt), sampling, stop_ids, due)
         stream = self._streams[job.ticket] = _Stream()
         self._inbox.put(job)
         try:
@@ -97,7 +97,6 @@ class SteppedEngine:
         for item in drawn:
             stream = self._streams[item.ticket]
             stream.ids += item.ids
-            stream.started = stream.started or bool(item.ids)
             stream.done = item.done
             stream.arrived.set()
             if item.done:
@@ -118,18 +117,18 @@ class SteppedEngine:
         live: set[int] = set()
         outbox = Outbox()
         try:
-            while self._read_inbox(stepper, live):
-                if live and (drawn := outbox.offer(_step(stepper, live), self._inbox.empty())):
+            while self._read_inbox(stepper, outbox, live):
+                if live and (drawn := outbox.offer(self._step(stepper, live))):
                     self._post(self._deliver, drawn)
             for ticket in live:
                 stepper.cancel(ticket)
             while live:
-                _step(stepper, live)
+                self._step(stepper, live)
             self._post(self._end, None)
         except Exception as exc:  # Whatever it is, nobody else would learn that this thread has ended.
             self._post(self._end, exc)
 
-    def _read_inbox(self, stepper: Stepper, live: set[int]) -> bool:
+    def _read_inbox(self, stepper: Stepper, outbox: Outbox, live: set[int]) -> bool:
         """Carries out what has been asked for; waits for it where no sequence lives. False once closed."""
         wait = not live
         while True:
@@ -142,6 +141,7 @@ class SteppedEngine:
                 return False
             if isinstance(message, Job):
                 live.add(message.ticket)
+                outbox.open(message.ticket, message.due)
                 stepper.submit(message)
             elif message.ticket in live:
                 stepper.cancel(message.ticket)
@@ -150,8 +150,10 @@ class SteppedEngine:
         with suppress(RuntimeError):  # The event loop is closed: the process ends.
             self._loop.call_soon_threadsafe(call, value)
 
-
-def _step(stepper: Stepper, live: set[int]) -> list[Drawn]:
-    drawn = list(stepper.step())
-    live.difference_update(item.ticket for item in drawn if item.done)
-    return drawn
+    def _step(self, stepper: Stepper, live: set[int]) -> list[Drawn]:
+        drawn = list(stepper.step())
+        for item in drawn:
+            self._streams[item.ticket].started |= bool(item.ids)
+            if item.done:
+                live.remove(item.ticket)
+        return drawn

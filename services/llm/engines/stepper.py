@@ -6,17 +6,19 @@ from typing import Protocol
 
 from prometheus_client import Metric
 
+from services.llm.engines.engine import Due, at_once
 from services.llm.sampling import Sampling
 
 
 @dataclass(frozen=True)
 class Job:
-    """`ticket` names the sequence."""
+    """`ticket` names the sequence; `due`: see `Engine.generate`."""
 
     ticket: int
     prompt: tuple[int, ...]
     sampling: Sampling
     stop_ids: frozenset[int]
+    due: Due = at_once
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from services.llm.checkpoint import load_config
-from services.llm.engines.engine import Engine, EngineModel, EngineOptions
+from services.llm.engines.engine import Due, Engine, EngineModel, EngineOptions, at_once, gathered
 from services.llm.engines.vllm_settings import EngineSettings, engine_settings, environment
 from services.llm.sampling import Sampling
 from services.llm.weights import Weights
@@ -61,7 +61,12 @@ class VllmEngine:
         """vllm registers them in this process."""
         return (metric for metric in REGISTRY.collect() if metric.name.startswith("vllm:"))
 
-    async def generate(
+    def generate(
+        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
+    ) -> AsyncGenerator[list[int], None]:
+        return gathered(self._drawn(prompt, sampling, stop_ids), due)
+
+    async def _drawn(
         self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]
     ) -> AsyncGenerator[list[int], None]:
         self._model.check(prompt, sampling)
@@ -75,7 +80,7 @@ class VllmEngine:
                 async with aclosing(outputs):
                     async for output in outputs:
                         self._started[ticket] = True
-                        yield _drawn(output)
+                        yield _ids(output)
         finally:
             del self._started[ticket]
 
@@ -120,7 +125,7 @@ def _params(sampling: Sampling, stop_ids: frozenset[int]) -> SamplingParams:
     )
 
 
-def _drawn(output: RequestOutput) -> list[int]:
+def _ids(output: RequestOutput) -> list[int]:
     """The new ids. A sequence that vllm gave up is not a shorter one, but a failure."""
     (completion,) = output.outputs
     if completion.finish_reason not in (None, "stop", "length"):

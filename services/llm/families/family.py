@@ -44,11 +44,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Prompt:
-    """`speaker` is None where the model has yet to make one up."""
+    """`speaker` is None where the model has yet to make one up; `prelude`: tokens drawn before the first code."""
 
     ids: tuple[int, ...]
     speaker: Speaker | None
     limits: Limits
+    prelude: int
 
 
 class Reader(Protocol):

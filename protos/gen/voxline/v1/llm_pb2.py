@@ -27,15 +27,15 @@ from voxline.v1 import sampling_pb2 as voxline_dot_v1_dot_sampling__pb2
 from voxline.v1 import tokens_pb2 as voxline_dot_v1_dot_tokens__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14voxline/v1/llm.proto\x12\nvoxline.v1\x1a\x16voxline/v1/model.proto\x1a\x19voxline/v1/sampling.proto\x1a\x17voxline/v1/tokens.proto\"\xce\x01\n\x0fGenerateRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12(\n\x05\x63lone\x18\x02 \x01(\x0b\x32\x17.voxline.v1.ClonedVoiceH\x00\x12\x32\n\x06\x64\x65sign\x18\x03 \x01(\x0b\x32 .voxline.v1.DesignedVoiceRequestH\x00\x12&\n\x08sampling\x18\x04 \x01(\x0b\x32\x14.voxline.v1.Sampling\x12\x1e\n\x04pace\x18\x05 \x01(\x0b\x32\x10.voxline.v1.PaceB\x07\n\x05voice\"5\n\x04Pace\x12\x13\n\x0b\x66irst_codes\x18\x01 \x01(\r\x12\x18\n\x10\x63odes_per_second\x18\x02 \x01(\x01\"]\n\x0b\x43lonedVoice\x12$\n\x07speaker\x18\x01 \x01(\x0b\x32\x13.voxline.v1.Speaker\x12(\n\treference\x18\x02 \x01(\x0b\x32\x15.voxline.v1.Reference\"g\n\x14\x44\x65signedVoiceRequest\x12)\n\x06\x64\x65sign\x18\x01 \x01(\x0b\x32\x19.voxline.v1.DesignedVoice\x12$\n\x07speaker\x18\x02 \x01(\x0b\x32\x13.voxline.v1.Speaker\"\x8d\x01\n\x10GenerateResponse\x12&\n\x07speaker\x18\x01 \x01(\x0b\x32\x13.voxline.v1.SpeakerH\x00\x12\"\n\x05\x63odes\x18\x02 \x01(\x0b\x32\x11.voxline.v1.CodesH\x00\x12$\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x12.voxline.v1.FinishH\x00\x42\x07\n\x05\x65vent\"r\n\x06\x46inish\x12(\n\x06reason\x18\x01 \x01(\x0e\x32\x18.voxline.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\r\x12\x0c\n\x04seed\x18\x04 \x01(\x04*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32U\n\nLlmService\x12G\n\x08Generate\x12\x1b.voxline.v1.GenerateRequest\x1a\x1c.voxline.v1.GenerateResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14voxline/v1/llm.proto\x12\nvoxline.v1\x1a\x16voxline/v1/model.proto\x1a\x19voxline/v1/sampling.proto\x1a\x17voxline/v1/tokens.proto\"\xce\x01\n\x0fGenerateRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12(\n\x05\x63lone\x18\x02 \x01(\x0b\x32\x17.voxline.v1.ClonedVoiceH\x00\x12\x32\n\x06\x64\x65sign\x18\x03 \x01(\x0b\x32 .voxline.v1.DesignedVoiceRequestH\x00\x12&\n\x08sampling\x18\x04 \x01(\x0b\x32\x14.voxline.v1.Sampling\x12\x1e\n\x04pace\x18\x05 \x01(\x0b\x32\x10.voxline.v1.PaceB\x07\n\x05voice\"5\n\x04Pace\x12\x13\n\x0b\x66irst_codes\x18\x01 \x01(\r\x12\x18\n\x10\x63odes_per_second\x18\x02 \x01(\x01\"]\n\x0b\x43lonedVoice\x12$\n\x07speaker\x18\x01 \x01(\x0b\x32\x13.voxline.v1.Speaker\x12(\n\treference\x18\x02 \x01(\x0b\x32\x15.voxline.v1.Reference\"g\n\x14\x44\x65signedVoiceRequest\x12)\n\x06\x64\x65sign\x18\x01 \x01(\x0b\x32\x19.voxline.v1.DesignedVoice\x12$\n\x07speaker\x18\x02 \x01(\x0b\x32\x13.voxline.v1.Speaker\"~\n\x10GenerateResponse\x12$\n\x07speaker\x18\x01 \x01(\x0b\x32\x13.voxline.v1.Speaker\x12 \n\x05\x63odes\x18\x02 \x01(\x0b\x32\x11.voxline.v1.Codes\x12\"\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x12.voxline.v1.Finish\"r\n\x06\x46inish\x12(\n\x06reason\x18\x01 \x01(\x0e\x32\x18.voxline.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\r\x12\x0c\n\x04seed\x18\x04 \x01(\x04*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32U\n\nLlmService\x12G\n\x08Generate\x12\x1b.voxline.v1.GenerateRequest\x1a\x1c.voxline.v1.GenerateResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voxline.v1.llm_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINISHREASON']._serialized_start=836
-  _globals['_FINISHREASON']._serialized_end=931
+  _globals['_FINISHREASON']._serialized_start=820
+  _globals['_FINISHREASON']._serialized_end=915
   _globals['_GENERATEREQUEST']._serialized_start=113
   _globals['_GENERATEREQUEST']._serialized_end=319
   _globals['_PACE']._serialized_start=321
@@ -44,10 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLONEDVOICE']._serialized_end=469
   _globals['_DESIGNEDVOICEREQUEST']._serialized_start=471
   _globals['_DESIGNEDVOICEREQUEST']._serialized_end=574
-  _globals['_GENERATERESPONSE']._serialized_start=577
-  _globals['_GENERATERESPONSE']._serialized_end=718
-  _globals['_FINISH']._serialized_start=720
-  _globals['_FINISH']._serialized_end=834
-  _globals['_LLMSERVICE']._serialized_start=933
-  _globals['_LLMSERVICE']._serialized_end=1018
+  _globals['_GENERATERESPONSE']._serialized_start=576
+  _globals['_GENERATERESPONSE']._serialized_end=702
+  _globals['_FINISH']._serialized_start=704
+  _globals['_FINISH']._serialized_end=818
+  _globals['_LLMSERVICE']._serialized_start=917
+  _globals['_LLMSERVICE']._serialized_end=1002
 # @@protoc_insertion_point(module_scope)

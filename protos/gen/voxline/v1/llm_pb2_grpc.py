@@ -47,7 +47,8 @@ class LlmServiceServicer:
     """
 
     def Generate(self, request, context):
-        """The first response names the speaker, then come codes in any chunking, then exactly one finish.
+        """Codes come in any chunking. The speaker is named before or with the first of them, exactly one finish comes with or
+        after the last, and it ends the stream.
         INVALID_ARGUMENT: a field is out of range (ErrorInfo metadata `field` names it); nothing was generated.
         UNIMPLEMENTED: the model cannot do what the voice asks for. RESOURCE_EXHAUSTED: no room now.
         INTERNAL: the engine failed, or a designed voice came out without a whole set of global tokens.

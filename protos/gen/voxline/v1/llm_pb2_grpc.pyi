@@ -34,7 +34,8 @@ class LlmServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LlmServiceAsyncStub: ...
     Generate: _grpc.UnaryStreamMultiCallable[_llm_pb2.GenerateRequest, _llm_pb2.GenerateResponse]
-    """The first response names the speaker, then come codes in any chunking, then exactly one finish.
+    """Codes come in any chunking. The speaker is named before or with the first of them, exactly one finish comes with or
+    after the last, and it ends the stream.
     INVALID_ARGUMENT: a field is out of range (ErrorInfo metadata `field` names it); nothing was generated.
     UNIMPLEMENTED: the model cannot do what the voice asks for. RESOURCE_EXHAUSTED: no room now.
     INTERNAL: the engine failed, or a designed voice came out without a whole set of global tokens.
@@ -47,7 +48,8 @@ class LlmServiceAsyncStub(LlmServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Generate: _aio.UnaryStreamMultiCallable[_llm_pb2.GenerateRequest, _llm_pb2.GenerateResponse]  # type: ignore[assignment]
-    """The first response names the speaker, then come codes in any chunking, then exactly one finish.
+    """Codes come in any chunking. The speaker is named before or with the first of them, exactly one finish comes with or
+    after the last, and it ends the stream.
     INVALID_ARGUMENT: a field is out of range (ErrorInfo metadata `field` names it); nothing was generated.
     UNIMPLEMENTED: the model cannot do what the voice asks for. RESOURCE_EXHAUSTED: no room now.
     INTERNAL: the engine failed, or a designed voice came out without a whole set of global tokens.
@@ -63,7 +65,8 @@ class LlmServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _llm_pb2.GenerateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_llm_pb2.GenerateResponse], _abc.AsyncIterator[_llm_pb2.GenerateResponse]]:
-        """The first response names the speaker, then come codes in any chunking, then exactly one finish.
+        """Codes come in any chunking. The speaker is named before or with the first of them, exactly one finish comes with or
+        after the last, and it ends the stream.
         INVALID_ARGUMENT: a field is out of range (ErrorInfo metadata `field` names it); nothing was generated.
         UNIMPLEMENTED: the model cannot do what the voice asks for. RESOURCE_EXHAUSTED: no room now.
         INTERNAL: the engine failed, or a designed voice came out without a whole set of global tokens.

@@ -50,7 +50,7 @@ class SparkFamily:
         if len(text) > self.engine_model.context * _MOST_CHARACTERS_PER_TOKEN:
             raise TooLarge(f"{len(text)} characters exceed the context of the model.", field="text")
         ids, speaker, prelude = self._begin(text, voice)
-        return Prompt(ids, speaker, self._limits(text, len(ids), prelude))
+        return Prompt(ids, speaker, self._limits(text, len(ids), prelude), prelude)
 
     def reader(self, prompt: Prompt) -> SparkReader:
         return SparkReader(self._alphabet, prompt.speaker)
