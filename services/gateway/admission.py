@@ -2,7 +2,7 @@
 
 Nothing is known of the machine: what it can do shows in how far the audio of each listener is ahead of what it has
 played, and in how much all of them get. That changes: a machine has other work, or grows hot. While too many are late,
-or would be with one more, a newcomer waits a moment, then is turned away; once they are not, newcomers come in again.
+or may soon be with one more, a newcomer waits a moment, then is turned away; once not, newcomers come in again.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from statistics import fmean
 
 from services.gateway.playback import Playback
 from services.runtime.errors import Overloaded
@@ -25,7 +26,10 @@ _LATE, _OVERLOOKED = 0.1, 10.0
 _LATE_SHARE = 1 / 8
 # Audio-seconds a second that each listener must still get with one more among them. Over 1: a piece is heard only once
 # it is whole, and pieces grow. Nothing is lost by it: newcomers wait, and come in as others end.
-_LEAST_PACE = 2.0
+_LEAST_PACE = 1.75
+# What a crowd must have ahead on average, in seconds, of which those of one count up to the second. Who runs out first
+# is served first, so that nobody is late until all are about to be: only what they have ahead tells in time.
+_LEAST_LEAD, _MOST_LEAD = 0.7, 2.0
 # What was got over so many seconds shows what the machine can do, and, where so many wanted more all the while, what it
 # cannot do any more.
 _SHOWN_OVER, _CROWD = 1.0, 4
@@ -59,7 +63,14 @@ def holds(listeners: Collection[Standing], shown: float) -> bool:
     """Whether one more may come in. `shown`: audio-seconds a second that all together have got before."""
     there = len(listeners)
     late = sum(-_OVERLOOKED < listener.lead < -_LATE for listener in listeners)
-    return there < _FEW or (late <= there * _LATE_SHARE and _pace(listeners, shown) >= _LEAST_PACE)
+    in_time = late <= there * _LATE_SHARE and _ahead(listeners) >= _LEAST_LEAD
+    return there < _FEW or (in_time and _pace(listeners, shown) >= _LEAST_PACE)
+
+
+def _ahead(listeners: Collection[Standing]) -> float:
+    """Seconds that those have ahead on average who have heard more than a first piece. Infinite where they are few."""
+    leads = [listener.lead for listener in listeners if listener.waited > 0 and listener.lead > -_OVERLOOKED]
+    return fmean(max(0.0, min(lead, _MOST_LEAD)) for lead in leads) if len(leads) >= _CROWD else math.inf
 
 
 def _pace(listeners: Collection[Standing], shown: float) -> float:

@@ -60,9 +60,14 @@ class Speech:
     last: float = 0.0
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def chunk(self) -> float:
+        """Seconds of the next one."""
+        return min(1.0, max(0.2, self.last * 1.5), self.seconds - self.sent)
+
     def make(self, seconds: float, now: float) -> None:
         self.made = min(self.made + seconds, self.seconds)
-        chunk = min(1.0, max(0.2, self.last * 1.5), self.seconds - self.sent)
+        chunk = self.chunk
         if self.made - self.sent >= chunk - 1e-9:
             self.playback.received(Audio(np.ones(round(chunk * RATE), np.float32), RATE), now)
             self.playback.asked(now)
@@ -74,13 +79,21 @@ class Speech:
 
 class Machine:
     """Speaks for `slots` listeners at once, in equal parts; the rest wait in the order that they came. `fastest`: the
-    most audio-seconds a second for one.
+    most audio-seconds a second for one. `beginning`: it speaks for all, first for who runs out first, and a first chunk
+    takes so many times as long as its audio would later; None where it is in equal parts.
     """
 
     def __init__(
-        self, clock: Clock, policy: AdmissionPolicy, slots: int, capacity: float = CAPACITY, fastest: float = math.inf
+        self,
+        clock: Clock,
+        policy: AdmissionPolicy,
+        slots: int,
+        capacity: float = CAPACITY,
+        fastest: float = math.inf,
+        beginning: float | None = None,
     ) -> None:
         self.clock, self.slots, self.capacity, self.fastest = clock, slots, capacity, fastest
+        self.beginning = beginning
         self.admission = Admission(policy, lambda: clock.now, clock.sleep)
         self.speeches: list[Speech] = []
         self.heard: list[Playback] = []
@@ -90,10 +103,27 @@ class Machine:
     async def _work(self) -> None:
         while True:
             await self.clock.sleep(TICK)
-            running = self.speeches[: self.slots]
-            for speech in running:
-                speech.make(min(self.capacity / len(running), self.fastest) * TICK, self.clock.now)
+            if self.beginning is None:
+                self._share()
+            else:
+                self._serve_earliest(self.beginning)
             self.speeches = [speech for speech in self.speeches if not speech.done.is_set()]
+
+    def _share(self) -> None:
+        running = self.speeches[: self.slots]
+        for speech in running:
+            speech.make(min(self.capacity / len(running), self.fastest) * TICK, self.clock.now)
+
+    def _serve_earliest(self, beginning: float) -> None:
+        """Those who have heard nothing yet before all others, as the detokenizer does."""
+        room, now = self.capacity * TICK, self.clock.now
+        heard = [speech for speech in self.speeches if speech.sent]
+        heard.sort(key=lambda speech: speech.playback.lead(now, 0.0))
+        for speech in [*(speech for speech in self.speeches if not speech.sent), *heard]:
+            cost = 1.0 if speech.sent else beginning
+            seconds = min(speech.sent + speech.chunk - speech.made, room / cost)
+            speech.make(seconds, now)
+            room -= seconds * cost
 
     async def listen(self, seconds: float) -> bool:
         playback = Playback(self.clock.now)

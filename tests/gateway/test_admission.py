@@ -122,6 +122,16 @@ async def test_below_capacity_next_to_nobody_is_turned_away(clock: Clock, start:
     assert machine.refused <= 0.02 * len(machine.heard)
 
 
+async def test_machine_on_which_each_gets_little_but_there_is_room_turns_next_to_nobody_away(
+    clock: Clock, start: Start
+) -> None:
+    """A large GPU: no listener gets more than two and a half times what it plays, however few there are."""
+    machine = start(256, capacity=200.0, fastest=2.5)
+    machine.start(arrivals(machine, 1.5, random.Random(1)))
+    await clock.run(60.0)
+    assert machine.refused <= 0.03 * len(machine.heard)
+
+
 async def test_machine_with_room_to_spare_lets_nobody_wait(clock: Clock, start: Start) -> None:
     """Where one listener cannot get all that there is, few of them do not show how little there is."""
     machine = start(256, capacity=200.0, fastest=4.5)
@@ -174,6 +184,31 @@ async def test_those_inside_are_in_time_on_a_machine_whose_speed_changes(
     assert p95(machine.underruns) <= 0.1
     could = CAPACITY * sum(speed(second) for second in range(24))
     assert sum(one.audio_seconds for one in machine.heard) >= 0.85 * could
+
+
+def steady(now: float) -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize("speed", [steady, slower_at_once])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+async def test_those_inside_are_in_time_where_who_runs_out_first_is_served_first(
+    clock: Clock, start: Start, speed: Callable[[float], float], seed: int
+) -> None:
+    """Nobody is late there until all are, so lateness would tell too late."""
+    machine = start(64, beginning=3.0)
+
+    async def change() -> None:
+        while True:
+            machine.capacity = CAPACITY * speed(clock.now)
+            await clock.sleep(TICK)
+
+    machine.start(change())
+    machine.start(arrivals(machine, 1.5, random.Random(seed)))
+    await clock.run(24.0)
+    assert p95(machine.underruns) <= 0.1
+    could = CAPACITY * sum(speed(second) for second in range(24))
+    assert sum(one.audio_seconds for one in machine.heard) >= 0.75 * could
 
 
 async def test_it_recovers_as_soon_as_the_late_ones_are_gone(clock: Clock, start: Start) -> None:
