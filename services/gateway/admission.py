@@ -26,10 +26,12 @@ _LATE, _OVERLOOKED = 0.1, 10.0
 _LATE_SHARE = 1 / 8
 # Audio-seconds a second that each listener must still get with one more among them. Over 1: a piece is heard only once
 # it is whole, and pieces grow. Nothing is lost by it: newcomers wait, and come in as others end.
-_LEAST_PACE = 1.75
+_LEAST_PACE = 1.85
 # What a crowd must have ahead on average, in seconds, of which those of one count up to the second. Who runs out first
-# is served first, so that nobody is late until all are about to be: only what they have ahead tells in time.
-_LEAST_LEAD, _MOST_LEAD = 0.7, 2.0
+# is served first, so that nobody is late until all are about to be: only what they have ahead tells in time. It tells
+# nothing of those who have not heard for so long.
+_LEAST_LEAD, _MOST_LEAD = 1.0, 2.0
+_HEARD_FOR = 0.6
 # What was got over so many seconds shows what the machine can do, and, where so many wanted more all the while, what it
 # cannot do any more.
 _SHOWN_OVER, _CROWD = 1.0, 4
@@ -52,11 +54,14 @@ class AdmissionPolicy:
 
 @dataclass(frozen=True)
 class Standing:
-    """One listener. lead: how soon it runs out of sound; `audio` came after its first piece, in `waited`; seconds."""
+    """One listener. lead: how soon it runs out of sound; `audio` came after its first piece, in `waited`; `heard_for`:
+    since its first sound; seconds.
+    """
 
     lead: float
     audio: float = 0.0
     waited: float = 0.0
+    heard_for: float = 0.0
 
 
 def holds(listeners: Collection[Standing], shown: float) -> bool:
@@ -68,8 +73,8 @@ def holds(listeners: Collection[Standing], shown: float) -> bool:
 
 
 def _ahead(listeners: Collection[Standing]) -> float:
-    """Seconds that those have ahead on average who have heard more than a first piece. Infinite where they are few."""
-    leads = [listener.lead for listener in listeners if listener.waited > 0 and listener.lead > -_OVERLOOKED]
+    """Seconds that those have ahead on average who have heard for a while. Infinite where they are few."""
+    leads = [each.lead for each in listeners if each.heard_for >= _HEARD_FOR and each.lead > -_OVERLOOKED]
     return fmean(max(0.0, min(lead, _MOST_LEAD)) for lead in leads) if len(leads) >= _CROWD else math.inf
 
 
@@ -160,7 +165,10 @@ class Admission:
 
     def _holds(self) -> bool:
         now, patience = self._clock(), self._policy.first_sound_seconds
-        standings = [Standing(playback.lead(now, patience), *playback.steady) for playback in self._listening]
+        standings = [
+            Standing(playback.lead(now, patience), *playback.steady, playback.heard_for(now))
+            for playback in self._listening
+        ]
         got = self._gone_audio_seconds + sum(playback.audio_seconds for playback in self._listening)
         return holds(standings, self._throughput.shown(now, got, _hearing(standings)))
 

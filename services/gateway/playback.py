@@ -59,6 +59,10 @@ class Playback:
         """Seconds of audio after the first piece, and of waiting for them; what is old counts less."""
         return self._recent_audio, self._recent_wait
 
+    def heard_for(self, now: float) -> float:
+        """Seconds since the first sound."""
+        return 0.0 if self.first_sound_at is None else now - self.first_sound_at
+
     def lead(self, now: float, patience: float) -> float:
         """How soon the listener notices that we are late: when it has played all, or, before the first audio, when it
         has waited for `patience` seconds. Infinite while it is we who wait.

@@ -68,6 +68,8 @@ def standings(*leads: float, pace: float = 3.0) -> list[Standing]:
         standings(-60.0, 2.0),
         standings(*[1.0] * 40),
         [Standing(1.0)] * 40,
+        [Standing(0.3, audio=3.0, waited=1.0, heard_for=0.5)] * 20,
+        [Standing(0.3, audio=3.0, waited=1.0, heard_for=2.0), *[Standing(1.5, 3.0, 1.0, 2.0)] * 3],
     ],
 )
 def test_one_more_may_come_in_while_few_are_late(listeners: list[Standing]) -> None:
@@ -81,6 +83,7 @@ def test_one_more_may_come_in_while_few_are_late(listeners: list[Standing]) -> N
         standings(*[2.0] * 14, -0.2, -0.2, -0.2),
         standings(-60.0, -0.2),
         standings(*[9.0] * 20, pace=0.9),
+        [Standing(0.3, audio=3.0, waited=1.0, heard_for=2.0)] * 4,
     ],
 )
 def test_nobody_may_come_in_while_others_need_all_that_there_is(listeners: list[Standing]) -> None:
