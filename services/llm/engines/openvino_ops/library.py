@@ -37,8 +37,8 @@ def lanes(library: Path, wanted: int = 0) -> int:
 
 
 def _source_digest() -> str:
-    """Of the operations and of the OpenVINO that they are for."""
-    digest = hashlib.sha256(f"{ov.get_version()} {' '.join(_FLAGS)}".encode())
+    """Of the operations, and of the OpenVINO and the C library that they are for: an older one could not load them."""
+    digest = hashlib.sha256(" ".join((ov.get_version(), *platform.libc_ver(), *_FLAGS)).encode())
     for name in _SOURCES:
         digest.update((_HERE / name).read_bytes())
     return digest.hexdigest()[:32]
