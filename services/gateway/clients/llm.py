@@ -56,7 +56,7 @@ class LlmClient:
         async with aclosing(calls.server_stream(self._stub.Generate, request)) as responses:
             named = False
             async for response in responses:
-                for event in _events(response):
+                for event in _told(response):
                     if isinstance(event, SpeakerTokens) == named:
                         raise GenerationFailed("The llm stage did not name the speaker first and once.")
                     named = True
@@ -66,7 +66,7 @@ class LlmClient:
         raise GenerationFailed("The llm stage ended a generation without saying how it ended.")
 
 
-def _events(response: llm_pb2.GenerateResponse) -> Iterator[LlmEvent]:
+def _told(response: llm_pb2.GenerateResponse) -> Iterator[LlmEvent]:
     if response.HasField("speaker"):
         yield speaker_from_proto(response.speaker)
     if response.HasField("codes"):

@@ -101,8 +101,8 @@ class Engine(Protocol):
     def generate(
         self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
     ) -> AsyncGenerator[list[int], None]:
-        """Chunks of one or more drawn ids, all of them allowed. `due` is asked, in any thread, after each step that has
-        left ids waiting, but for the last; those for which it is true come at once.
+        """Chunks of one or more drawn ids, all of them allowed. `due` is asked once, in any thread, after each step
+        that has left ids waiting, but for the last; those for which it is true come at once.
 
         The last id is a stop id where the model stopped; it is none after max_tokens ids. No stop id is drawn before
         min_tokens ids. Close the generator (`aclosing`): that frees the sequence within one step.
