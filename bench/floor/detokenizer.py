@@ -23,8 +23,10 @@ class Cost:
     seconds: float
 
 
-def decoding_flops(detokenizer: SparkDetokenizer, frames: int) -> int:
+def decoding_flops(model: Path, frames: int) -> int:
     """Of an utterance: its convolutions and products of matrices, which is nearly all."""
+    # Only torch's own operators are counted.
+    detokenizer = SparkDetokenizer.load(model, cache=None)
     with FlopCounterMode(display=False, custom_mapping=_onednn()) as counter:
         detokenizer.decode(*_utterance(detokenizer, frames))
     return int(counter.get_total_flops())
@@ -34,7 +36,7 @@ def detokenizer_cost(model: Path, frames: int = _FRAMES) -> Cost:
     torch.set_num_threads(1)
     detokenizer = SparkDetokenizer.load(model)
     audio = frames / detokenizer.frame_rate
-    flops = decoding_flops(detokenizer, frames)
+    flops = decoding_flops(model, frames)
     return Cost(flops / audio, min(_seconds(detokenizer, frames) for _ in range(_TRIES)) / audio)
 
 

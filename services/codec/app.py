@@ -48,8 +48,11 @@ def tokenizer_stage(settings: TokenizerSettings) -> CodecStage:
 
 
 def detokenizer_stage(settings: DetokenizerSettings) -> CodecStage:
-    """Loads the model; call it in a running loop. Raises CheckpointError."""
-    detokenizer: Detokenizer[Any] = load(settings.family, "detokenizer", settings.model, settings.threads)
+    """Loads the model; call it in a running loop. Raises CheckpointError, or ValueError for a precision that this CPU
+    lacks.
+    """
+    options = {"precision": settings.precision, "cache": settings.cache_dir}
+    detokenizer: Detokenizer[Any] = load(settings.family, "detokenizer", settings.model, settings.threads, **options)
     registry = CollectorRegistry()
     chunking = Chunking(
         settings.first_chunk_frames,

@@ -1,10 +1,12 @@
 """Settings of the two codec stages."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import DirectoryPath, Field
 from pydantic_settings import SettingsConfigDict
 
+from services.runtime.compiled import CACHE
 from services.runtime.settings import Port, ServerSettings
 
 
@@ -33,6 +35,10 @@ class DetokenizerSettings(CodecSettings):
     metrics_port: Port = Field(9103, description="Port of /metrics; 0 takes a free one.")
     first_chunk_frames: int = Field(10, ge=1, description="Frames of the first chunk of audio; later ones grow.")
     max_chunk_frames: int = Field(50, ge=1, description="Most frames that a chunk is ever held back for.")
+    precision: Literal["auto", "f32", "bf16"] = Field(
+        "auto", description="Of the products; auto: bf16 on CPUs that are faster in it, else f32."
+    )
+    cache_dir: Path = Field(CACHE, description="Folder of compiled operations.")
     schedule: Literal["deadline", "arrival"] = Field(
         "deadline", description="What is decoded first: for the listener who runs out soonest, or what came first."
     )

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import DirectoryPath, Field
 from pydantic_settings import SettingsConfigDict
 
+from services.runtime.compiled import CACHE
 from services.runtime.settings import Port, ServerSettings
 
 
@@ -22,7 +23,7 @@ class LlmSettings(ServerSettings):
     precision: Literal["auto", "f32", "bf16", "int8", "q4_0"] = Field(
         "auto", description="How weights are kept; auto: int8 on openvino, bf16 on vllm, f32 on transformers."
     )
-    cache_dir: Path = Field(Path("~/.cache/voxline"), description="Folder of converted checkpoints.")
+    cache_dir: Path = Field(CACHE, description="Folder of converted checkpoints.")
     threads: int = Field(1, ge=0, description="CPU threads of the model; 0 leaves it to the engine.")
     max_batch: int = Field(16, ge=1, description="Most sequences that are computed together.")
     max_waiting: int = Field(64, ge=1, description="Most generations without a first token; more are turned away.")

@@ -1,6 +1,5 @@
 """Our own operation against numpy. In a whole model: test_openvino.py."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from openvino import opset13 as ops
 
 from services.llm.engines.openvino_layers import LayerWeights
 from services.llm.engines.openvino_ops.int8_layers import Int8Layers
-from services.llm.engines.openvino_ops.library import compiled, lanes
+from services.llm.engines.openvino_ops.library import lanes
 from services.llm.engines.openvino_precision import int8_rows
 from services.llm.families.family import Family
 
@@ -119,30 +118,3 @@ def test_silence_stays_silent(layers: Int8Layers) -> None:
     """A group of zeros has no scale."""
     attended, hidden = (np.zeros_like(each) for each in thrown(layers.weights, 2))
     close(run(layers, 0, [attended, hidden]), expected(layers.weights, 0, attended, hidden), 1e-5)
-
-
-def test_it_is_compiled_once(tmp_path: Path, operations: Path) -> None:
-    shutil.copy2(operations, tmp_path)
-    made = (tmp_path / operations.name).stat().st_mtime_ns
-    assert compiled(tmp_path) == tmp_path / operations.name
-    assert (tmp_path / operations.name).stat().st_mtime_ns == made
-
-
-def test_without_a_compiler_there_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert compiled(tmp_path / "cache") is None
-    assert "g++" in caplog.text
-    assert not list((tmp_path / "cache").iterdir())
-
-
-def test_a_compiler_that_fails_is_reported_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "g++").write_text("#!/bin/sh\necho 'no space' >&2\nexit 1\n")
-    (tmp_path / "g++").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert compiled(tmp_path / "cache") is None
-    assert "no space" in str(caplog.records[0].__dict__)
-    assert not list((tmp_path / "cache").iterdir())

@@ -25,7 +25,7 @@ def expected() -> Mapping[str, NDArray[Any]]:
 
 @pytest.fixture(scope="module")
 def detokenizer() -> SparkDetokenizer:
-    return SparkDetokenizer.load(TINY / "model")
+    return SparkDetokenizer.load(TINY / "model", precision="f32")
 
 
 def tokens(expected: Mapping[str, NDArray[Any]], case: str) -> tuple[list[int], list[int]]:

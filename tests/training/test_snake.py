@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from services.codec.families.spark.layers.frames import Frames
-from services.codec.families.spark.layers.generator import Snake
+from services.codec.families.spark.layers.snake import Snake
 from training.wave.snake import fuse
 
 

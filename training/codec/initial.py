@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from services.codec.families.spark.layers.convolution import Conv1d, ConvTranspose1d
-from services.codec.families.spark.layers.generator import ResidualUnit, Snake
+from services.codec.families.spark.layers.generator import ResidualUnit
+from services.codec.families.spark.layers.snake import Snake
 from services.codec.families.spark.layers.vocos import AdaLayerNorm, ConvNeXtBlock, LayerNorm, Linear, VocosBackbone
 from services.codec.families.spark.perceiver import Perceiver, RmsNorm
 

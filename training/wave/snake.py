@@ -1,6 +1,6 @@
 """Snake for training, forwards and backwards each in one pass over memory: eight times as fast on a CPU.
 
-Source: services.codec.families.spark.layers.generator.Snake, whose gradients autograd takes in eight passes.
+Source: services.codec.families.spark.layers.snake.Snake, whose gradients autograd takes in eight passes.
 """
 
 import shutil
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from services.codec.families.spark.layers.frames import Frames
-from services.codec.families.spark.layers.generator import Snake
+from services.codec.families.spark.layers.snake import Snake
 
 _EPSILON = 1e-9
 _SHAPES = 64

@@ -25,12 +25,14 @@ from services.codec.families.spark.config import SparkConfig
 from services.codec.families.spark.grouping import Load, forward_tokens, groups
 from services.codec.families.spark.layers.codebook import Codebook
 from services.codec.families.spark.layers.convolution import convolutions, reach
+from services.codec.families.spark.layers.cpu import Cpu, Precision
 from services.codec.families.spark.layers.frames import StateLayout, StreamState
 from services.codec.families.spark.layers.generator import WaveGenerator
 from services.codec.families.spark.layers.kernels import keep_shapes
 from services.codec.families.spark.layers.prenet import Prenet
 from services.codec.families.spark.layers.speaker import SpeakerDecoder
 from services.codec.families.spark.weights import Weights
+from services.runtime.compiled import CACHE
 from services.runtime.errors import InvalidRequest
 
 PREFIXES = (
@@ -83,9 +85,12 @@ class Turn:
 
 
 class SparkDetokenizer:
-    """The decoder half of one checkpoint, float32. One step at a time; `open` may run beside it on another thread."""
+    """The decoder half of one checkpoint. One step at a time; `open` may run beside it on another thread.
 
-    def __init__(self, config: SparkConfig, weights: Weights, device: torch.device) -> None:
+    `cpu`: what computes it instead of torch's operators; the products are of its type, all else is float32.
+    """
+
+    def __init__(self, config: SparkConfig, weights: Weights, device: torch.device, cpu: Cpu | None = None) -> None:
         codec = config.codec
         self.sample_rate = config.audio.sample_rate
         self.hop = codec.decoder.hop
@@ -100,19 +105,31 @@ class SparkDetokenizer:
         self.generator = weights.load(partial(WaveGenerator, codec.decoder), "decoder").to(device)
         self.receptive_field = int(reach(self.prenet)) + self.generator.look_ahead
         parts = nn.ModuleList((self.prenet, self.generator))
-        for layer in convolutions(parts):
-            layer.pack(_USUAL_TOKENS)
-        self.usual_look_ahead = config.extras.look_ahead_frames
-        self._layout = StateLayout(parts)
-        self._conditioned = lru_cache(_SPEAKERS)(self._condition)
         self._spare_tokens = forward_tokens(parts) if device.type == "cpu" else inf
+        if cpu:
+            self.codebook.out_project.compile_for(cpu, torch.float32)
+            self.prenet.compile_for(cpu)
+            self.generator.compile_for(cpu)
+        else:
+            for layer in convolutions(parts):
+                layer.pack(_USUAL_TOKENS)
+        self.usual_look_ahead = config.extras.look_ahead_frames
+        self._layout = StateLayout(parts, cpu.columns if cpu else None)
+        self._conditioned = lru_cache(_SPEAKERS)(self._condition)
 
     @classmethod
-    def load(cls, model_dir: Path, device: str = "cpu") -> Self:
-        """Read MODEL/config.yaml and MODEL/BiCodec. CheckpointError says what does not fit."""
+    def load(
+        cls, model_dir: Path, device: str = "cpu", precision: Precision = "auto", cache: Path | None = CACHE
+    ) -> Self:
+        """Read MODEL/config.yaml and MODEL/BiCodec. CheckpointError says what does not fit.
+
+        `precision` of the products on a CPU, ValueError where it lacks it. `cache`: of the operations compiled for it;
+        None for torch's alone.
+        """
         keep_shapes()
         config = SparkConfig.read(model_dir)
-        return cls(config, Weights.read(model_dir / "BiCodec", PREFIXES), torch.device(device))
+        cpu = Cpu.load(cache, torch.get_num_threads(), precision) if cache and device == "cpu" else None
+        return cls(config, Weights.read(model_dir / "BiCodec", PREFIXES), torch.device(device), cpu)
 
     @torch.inference_mode()
     def open(self, global_tokens: Sequence[int], look_ahead: int | None = None) -> DecoderStream:

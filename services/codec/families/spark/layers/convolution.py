@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from services.codec.families.spark.layers import kernels
+from services.codec.families.spark.layers.cpu import Cpu
+from services.codec.families.spark.layers.cpu.convolution import Convolution, Depthwise, phases
 from services.codec.families.spark.layers.frames import Frames
+from services.codec.families.spark.layers.snake import Snake
 from services.codec.families.spark.layers.windows import Crop, Window
 
 
@@ -37,21 +40,37 @@ class Conv1d(nn.Module):
         self.padding = (kernel - 1) * dilation // 2
         self.window = Window(inputs, span=2 * self.padding, lead=self.padding, tail=self.padding)
         self.tally = Tally()
+        self.weight_count = self.weight.numel()
+        self._compiled: Convolution | Depthwise | None = None
 
     def pack(self, tokens: int) -> None:
-        """For good: the weight as the CPU's kernel wants it, for steps of about so many tokens."""
+        """For good: the weight as torch's kernel for CPUs wants it, for steps of about so many tokens."""
         columns = tokens * self.rate + 2 * self.padding
         self.weight = _fixed(kernels.packed(self.weight, columns, self.dilation, self.groups))
 
-    def forward(self, frames: Frames) -> Frames:
-        joined: Frames = self.window(frames)
+    def compile_for(self, cpu: Cpu, dtype: torch.dtype | None = None) -> None:
+        """For good: computes on columns that `cpu` has joined. `dtype`: of the products, if not the CPU's."""
+        if self.groups > 1:
+            assert (self.dilation, self.groups) == (1, self.weight.shape[0])
+            self._compiled = cpu.depthwise(self.weight, self.bias)
+        else:
+            self._compiled = cpu.convolution(self.weight, self.bias, self.dilation, dtype)
+        self.window.dtype = self._compiled.dtype
+        self.weight = _fixed(self.weight.new_empty(0))
+
+    def forward(self, frames: Frames, snake: Snake | None = None) -> Frames:
+        """With `snake`, of the Snake of the frames."""
+        joined: Frames = self.window(frames, snake)
         return joined.to(self.convolve(joined.x))
 
     def convolve(self, x: Tensor) -> Tensor:
         """Joined columns [B, C_in, F + 2 padding] -> [B, C_out, F]."""
         if not x.shape[2]:
             return x.new_zeros(x.shape[0], len(self.bias), 0)
-        y = kernels.convolution(x, self.weight, self.bias, self.dilation, self.groups)
+        if self._compiled:
+            y = self._compiled(x)
+        else:
+            y = kernels.convolution(x, self.weight, self.bias, self.dilation, self.groups)
         self.tally.columns += y.shape[0] * y.shape[2]
         return y
 
@@ -78,6 +97,8 @@ class ConvTranspose1d(nn.Module):
         self._trim = overlap * stride
         self._extra = (overlap + 1) * stride - kernel
         self.tally = Tally()
+        self.weight_count = self.weight.numel()
+        self._compiled: Convolution | None = None
 
     def pack(self, tokens: int) -> None:
         """As Conv1d's."""
@@ -85,8 +106,15 @@ class ConvTranspose1d(nn.Module):
         layout = (self.stride, self._trim, self._extra)
         self.weight = _fixed(kernels.packed_transposed(self.weight, columns, *layout))
 
-    def forward(self, frames: Frames) -> Frames:
-        joined: Frames = self.window(frames)
+    def compile_for(self, cpu: Cpu) -> None:
+        """As Conv1d's."""
+        self._compiled = cpu.convolution(phases(self.weight, self.stride), self.bias.repeat(self.stride))
+        self.window.dtype = self._compiled.dtype
+        self.weight = _fixed(self.weight.new_empty(0))
+
+    def forward(self, frames: Frames, snake: Snake | None = None) -> Frames:
+        """As Conv1d's."""
+        joined: Frames = self.window(frames, snake)
         lengths, guessed = ([self.stride * columns for columns in row] for row in (joined.lengths, joined.guessed))
         cropped: Frames = self.crop(Frames(self.convolve(joined.x), lengths, guessed, joined.feed))
         return cropped
@@ -95,7 +123,11 @@ class ConvTranspose1d(nn.Module):
         """Joined columns [B, C_in, F + overlap] -> [B, C_out, F * stride]."""
         if not x.shape[2]:
             return x.new_zeros(x.shape[0], len(self.bias), 0)
-        y = kernels.transposed_convolution(x, self.weight, self.bias, self.stride, self._trim, self._extra)
+        if self._compiled:
+            columns = self._compiled(x).transpose(1, 2)
+            y = columns.reshape(x.shape[0], -1, len(self.bias)).transpose(1, 2)
+        else:
+            y = kernels.transposed_convolution(x, self.weight, self.bias, self.stride, self._trim, self._extra)
         self.tally.columns += y.shape[0] * y.shape[2]
         return y
 
@@ -130,4 +162,4 @@ def reset_computed(module: nn.Module) -> None:
 
 
 def _column_cost(layer: Conv1d | ConvTranspose1d) -> int:
-    return layer.weight.numel() // (layer.stride if isinstance(layer, ConvTranspose1d) else 1)
+    return layer.weight_count // (layer.stride if isinstance(layer, ConvTranspose1d) else 1)

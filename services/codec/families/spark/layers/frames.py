@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from services.codec.families.spark.layers.cpu.columns import Columns, Place, States
+
 
 @dataclass(slots=True)
 class StreamState:
@@ -30,20 +32,23 @@ class StreamState:
 
 
 class Feed:
-    """The streams of one forward: their stacked state, which of them end here, and how far each one looks ahead.
+    """The streams of one forward: their state, which of them end here, and how far each one looks ahead.
 
     `alike` is true where every row has the same geometry, so that each layer works on the batch as on one stream.
+    The state is stacked in `columns`, or `cpu` joins columns with each stream's own, `rows`.
     """
 
-    __slots__ = ("alike", "columns", "counts", "last", "look_ahead", "states")
+    __slots__ = ("alike", "columns", "counts", "cpu", "last", "look_ahead", "rows", "states")
 
     def __init__(
-        self, states: list[StreamState], last: list[bool], look_ahead: list[int], columns: Tensor | None
+        self, states: list[StreamState], last: list[bool], look_ahead: list[int], cpu: Columns | None = None
     ) -> None:
         self.states = states
         self.last = last
         self.look_ahead = look_ahead
-        self.columns = columns
+        self.cpu = cpu
+        self.rows = States([state.columns for state in states])
+        self.columns = _stacked(states) if states and cpu is None else None
         self.counts = [list(held) for held in zip(*(state.counts for state in states), strict=True)]
         self.alike = False
 
@@ -80,7 +85,7 @@ class Frames:
         lengths = [x.shape[2]] * rows if lengths is None else list(lengths)
         assert len(lengths) == rows
         assert max(lengths) <= x.shape[2]
-        feed = Feed([], [True] * rows, [0] * rows, None)
+        feed = Feed([], [True] * rows, [0] * rows)
         feed.alike = len(set(lengths)) == 1
         return Frames(x[:, :, : max(lengths)], lengths, [0] * rows, feed)
 
@@ -108,7 +113,17 @@ class Stateful(nn.Module):
     def __init__(self, channels: int, span: int, lead: int) -> None:
         super().__init__()
         self.channels, self.span, self.lead = channels, span, lead
+        self.dtype = torch.float32
         self.slot, self.offset = -1, 0
+
+    @property
+    def size(self) -> int:
+        """Of its columns in the state, in float32 values."""
+        return -(-self.channels * self.span * self.dtype.itemsize // 4)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.channels, self.span, 4 * self.offset)
 
     def held(self, feed: Feed) -> list[int]:
         return feed.counts[self.slot] if feed.states else [self.lead] * len(feed.last)
@@ -127,21 +142,26 @@ class Stateful(nn.Module):
 class StateLayout:
     """Where each stateful layer of a module keeps its columns within a stream's state.
 
-    A module has one layout: making it numbers the module's layers.
+    A module has one layout: making it numbers the module's layers. `cpu`: what joins columns, instead of torch.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, cpu: Columns | None = None) -> None:
+        self._cpu = cpu
         self._layers = [layer for layer in module.modules() if isinstance(layer, Stateful)]
         self.size = 0
         for slot, layer in enumerate(self._layers):
             layer.slot, layer.offset = slot, self.size
-            self.size += layer.channels * layer.span
+            self.size += layer.size
 
     def fresh(self, device: torch.device | None = None) -> StreamState:
         """The state of a stream before its first frame."""
         return StreamState(torch.zeros(self.size, device=device), [layer.lead for layer in self._layers])
 
     def feed(self, states: list[StreamState], last: list[bool], look_ahead: list[int]) -> Feed:
-        """Stack the states of the streams of one forward; a single stream's is worked on in place."""
-        columns = states[0].columns[None] if len(states) == 1 else torch.stack([state.columns for state in states])
-        return Feed(states, last, look_ahead, columns)
+        """The streams of one forward."""
+        return Feed(states, last, look_ahead, self._cpu)
+
+
+def _stacked(states: list[StreamState]) -> Tensor:
+    """A single stream's is worked on in place."""
+    return states[0].columns[None] if len(states) == 1 else torch.stack([state.columns for state in states])

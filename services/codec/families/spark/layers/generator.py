@@ -6,13 +6,16 @@ Source: SparkAudio/Spark-TTS, sparktts/modules/encoder_decoder/wave_generator.py
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
 from services.codec.families.spark.config import GeneratorConfig
-from services.codec.families.spark.layers.convolution import Conv1d, ConvTranspose1d, reach
+from services.codec.families.spark.layers.convolution import Conv1d, ConvTranspose1d, convolutions, reach
+from services.codec.families.spark.layers.cpu import Cpu
 from services.codec.families.spark.layers.frames import Frames
+from services.codec.families.spark.layers.snake import Snake
 from services.codec.families.spark.layers.windows import Delay, Joint
 
 DILATIONS = (1, 3, 9)
@@ -21,18 +24,6 @@ ENTRY_MARGIN = 2
 
 Measured on the bundled voice, chunks and look-ahead of 10: margin 0, 2, 4, 10 gave an error of -51.7, -51.1, -46.0,
 -21.9 dB at 1.22, 1.17, 1.13, 1.00 times the generator's cost."""
-
-
-class Snake(nn.Module):
-    """x + sin(alpha x)^2 / alpha, alpha per channel [1, C, 1]."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.alpha = nn.Parameter(torch.empty(1, channels, 1), requires_grad=False)
-
-    def forward(self, frames: Frames) -> Frames:
-        ripple = (frames.x * self.alpha).sin_().square_()
-        return frames.to(torch.addcdiv(frames.x, ripple, self.alpha + 1e-9))
 
 
 class ResidualUnit(nn.Module):
@@ -45,9 +36,7 @@ class ResidualUnit(nn.Module):
         self.delay = Delay(channels, wide.padding)
 
     def forward(self, frames: Frames) -> Frames:
-        delayed: Frames = self.delay(frames)
-        frames = _run(self.block, frames)
-        return frames.to(frames.x.add_(delayed.x))
+        return self.delay.add(_run(self.block, frames), frames)
 
 
 class GeneratorBlock(nn.Module):
@@ -89,6 +78,14 @@ class WaveGenerator(nn.Module):
         self.align = Delay(1, int((self.look_ahead - exact) * rate))
         self.exit = Joint(reach=0, margin=0, rate=rate)
 
+    def compile_for(self, cpu: Cpu) -> None:
+        """For good. What becomes samples is float32."""
+        *most, last = convolutions(self)
+        for layer in most:
+            layer.compile_for(cpu)
+        assert isinstance(last, Conv1d)
+        last.compile_for(cpu, torch.float32)
+
     def forward(self, frames: Frames) -> Frames:
         frames = _run(self.model[:2], self.entry(frames))
         frames = _run(self.model[2:], self.waist(frames))
@@ -97,7 +94,12 @@ class WaveGenerator(nn.Module):
         return audible
 
 
-def _run(layers: nn.ModuleList, frames: Frames) -> Frames:
+def _run(layers: Iterable[nn.Module], frames: Frames) -> Frames:
+    """A convolution takes the Snake before it along."""
+    snake: tuple[Snake, ...] = ()
     for layer in layers:
-        frames = layer(frames)
+        if isinstance(layer, Snake):
+            snake = (layer,)
+        else:
+            frames, snake = layer(frames, *snake), ()
     return frames

@@ -8,8 +8,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from services.codec.families.spark.config import PrenetConfig
+from services.codec.families.spark.layers.convolution import convolutions
+from services.codec.families.spark.layers.cpu import Cpu
 from services.codec.families.spark.layers.frames import Frames
-from services.codec.families.spark.layers.vocos import Linear, VocosBackbone, run_stages, sampling_stages
+from services.codec.families.spark.layers.vocos import ConvNeXtBlock, Linear, VocosBackbone, run_stages, sampling_stages
 
 
 class Prenet(nn.Module):
@@ -29,6 +31,17 @@ class Prenet(nn.Module):
     def modulate(self, d_vectors: Tensor) -> Tensor:
         """d-vectors [B, D] -> what `forward` takes, once per utterance; empty if the prenet is not conditioned."""
         return self.vocos_backbone.modulate(d_vectors)
+
+    def compile_for(self, cpu: Cpu) -> None:
+        """For good, all that `forward` takes."""
+        for layer in convolutions(self):
+            layer.compile_for(cpu)
+        for block in self.modules():
+            if isinstance(block, ConvNeXtBlock):
+                block.pwconv1.compile_for(cpu)
+                block.pwconv2.compile_for(cpu)
+        self.linear_pre.compile_for(cpu)
+        self.linear.compile_for(cpu)
 
     def forward(self, frames: Frames, modulation: Tensor) -> Frames:
         frames = frames.to(self.linear_pre(frames.x.transpose(1, 2)).transpose(1, 2))

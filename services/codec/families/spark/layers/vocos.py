@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from services.codec.families.spark.layers import kernels
 from services.codec.families.spark.layers.convolution import Conv1d
+from services.codec.families.spark.layers.cpu import Cpu
+from services.codec.families.spark.layers.cpu.convolution import Convolution
 from services.codec.families.spark.layers.frames import Frames
 
 EPSILON = 1e-6
@@ -25,9 +27,15 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs), requires_grad=False)
         self.bias = nn.Parameter(torch.empty(outputs), requires_grad=False)
+        self._compiled: Convolution | None = None
+
+    def compile_for(self, cpu: Cpu) -> None:
+        """For good."""
+        self._compiled = cpu.convolution(self.weight[:, :, None], self.bias)
+        self.weight = nn.Parameter(self.weight.new_empty(0), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return kernels.linear(x, self.weight, self.bias)
+        return self._compiled.rows(x) if self._compiled else kernels.linear(x, self.weight, self.bias)
 
 
 class LayerNorm(nn.Module):

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from services.codec.families.spark.layers.cpu.columns import Columns, Row
 from services.codec.families.spark.layers.frames import Frames, Stateful
+from services.codec.families.spark.layers.snake import Snake
 
 
 class Window(Stateful):
@@ -21,10 +23,38 @@ class Window(Stateful):
         super().__init__(channels, span, lead)
         self.tail = tail
 
-    def forward(self, frames: Frames) -> Frames:
+    def forward(self, frames: Frames, snake: Snake | None = None) -> Frames:
+        """With `snake`, of the Snake of the new columns."""
+        if frames.feed.cpu:
+            return self._on_cpu(frames, frames.feed.cpu, snake)
+        frames = frames if snake is None else snake(frames)
         if not self.span:
             return frames
         return self._alike(frames) if frames.feed.alike else self._ragged(frames)
+
+    def _on_cpu(self, frames: Frames, cpu: Columns, snake: Snake | None) -> Frames:
+        rows, joined = self._joining(frames)
+        pattern = None if snake is None else snake.pattern
+        x = cpu.join(frames.x, rows, self.place, frames.feed.rows, self.dtype, pattern)
+        width = max(joined.lengths)
+        return joined.to(x[:, :, : width + self.span if width else 0])
+
+    def _joining(self, frames: Frames) -> tuple[list[Row], Frames]:
+        """How the columns of each stream are joined, or of all alike; and what comes out, still with the columns that
+        went in.
+        """
+        feed, rows, lengths, guessed = frames.feed, list[Row](), list[int](), list[int]()
+        for held, new, guess, last in zip(self.held(feed), frames.lengths, frames.guessed, feed.last, strict=True):
+            settled = held + new - guess
+            row = Row(held, new, self.tail if last else 0, settled, min(self.span, settled))
+            rows.append(row)
+            lengths.append(max(0, row.total - self.span))
+            guessed.append(lengths[-1] - max(0, row.total - guess - self.span))
+            if feed.alike:
+                break
+        times = len(frames.lengths) if feed.alike else 1
+        self.hold(feed, [row.kept for row in rows] * times)
+        return rows, Frames(frames.x, lengths * times, guessed * times, feed)
 
     def _alike(self, frames: Frames) -> Frames:
         feed, new, batch = frames.feed, frames.lengths[0], len(frames.lengths)
@@ -91,9 +121,18 @@ class Delay(Window):
     def __init__(self, channels: int, columns: int) -> None:
         super().__init__(channels, span=columns, lead=0, tail=columns)
 
-    def forward(self, frames: Frames) -> Frames:
-        joined = super().forward(frames)
+    def forward(self, frames: Frames, snake: Snake | None = None) -> Frames:
+        joined = super().forward(frames, snake)
         return joined.to(joined.x[:, :, : max(joined.lengths)])
+
+    def add(self, frames: Frames, late: Frames) -> Frames:
+        """`late`, delayed, added in place to `frames`, which are as many."""
+        if cpu := frames.feed.cpu:
+            rows, _ = self._joining(late)
+            cpu.add(frames.x, late.x, rows, self.place, frames.feed.rows)
+            return frames
+        delayed: Frames = self(late)
+        return frames.to(frames.x.add_(delayed.x))
 
 
 class Crop(Stateful):

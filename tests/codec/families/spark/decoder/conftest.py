@@ -17,6 +17,7 @@ from services.codec.families.spark.layers.codebook import Codebook
 from services.codec.families.spark.layers.generator import WaveGenerator
 from services.codec.families.spark.layers.prenet import Prenet
 from services.codec.families.spark.layers.speaker import SpeakerDecoder
+from services.runtime.compiled import CACHE
 
 # rates, kernel sizes, prenet layers, FSQ levels; kernels twice the rate, odd, as wide as the rate, thrice it and wider.
 SIZES: dict[str, tuple[list[int], list[int], int, list[int]]] = {
@@ -105,14 +106,21 @@ def write(root: Path, codec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
 
 
 @pytest.fixture(scope="session")
-def detokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, SparkDetokenizer]:
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One of each of `SIZES`, by name."""
-    loaded = {}
+    written = {}
     for seed, name in enumerate(SIZES):
         codec = codec_config(name)
         tensors = decoder_tensors(BiCodecConfig.model_validate(codec), seed)
-        loaded[name] = SparkDetokenizer.load(write(tmp_path_factory.mktemp(name), codec, tensors))
-    return loaded
+        written[name] = write(tmp_path_factory.mktemp(name), codec, tensors)
+    return written
+
+
+@pytest.fixture(scope="session", params=["compiled", "torch"])
+def detokenizers(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> dict[str, SparkDetokenizer]:
+    """Of all `checkpoints`: with the operations compiled for this CPU, and with torch's."""
+    cache = CACHE if request.param == "compiled" else None
+    return {name: SparkDetokenizer.load(folder, cache=cache) for name, folder in checkpoints.items()}
 
 
 @pytest.fixture

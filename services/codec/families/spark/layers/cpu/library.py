@@ -1,0 +1,59 @@
+"""The compiled operations, and what of this CPU they use."""
+
+from __future__ import annotations
+
+import ctypes
+from enum import IntEnum
+from pathlib import Path
+
+import torch
+
+from services.runtime.compiled import Source, compiled
+
+_HERE = Path(__file__).parent
+_SOURCE = Source(
+    name="voxline-codec",
+    files=tuple(_HERE / name for name in ("operations.cpp", "columns.h", "convolution.h", "tile.h")),
+    # Not -ffast-math: it would put the two parts of pi together again.
+    flags=("-fopenmp", "-Wno-psabi", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
+    versions=(),
+    without="so the detokenizer runs on torch's operators alone, which are slower.",
+)
+
+
+class Kind(IntEnum):
+    """Kernels of a convolution, as in convolution.h."""
+
+    AVX2 = 1
+    AVX512 = 2
+    AVX512_BF16 = 3
+    AMX_BF16 = 4
+
+
+class Library:
+    """The C functions by name; `kinds`: the best kernel for each type of inputs, if there is any."""
+
+    def __init__(self, path: Path) -> None:
+        self._functions = ctypes.CDLL(str(path))
+        asked = self._functions["voxline_best_kind"]
+        asked.argtypes, asked.restype = (ctypes.c_int64,), ctypes.c_int64
+        found = {torch.float32: asked(0), torch.bfloat16: asked(1)}
+        self.kinds = {dtype: Kind(kind) for dtype, kind in found.items() if kind}
+
+    @classmethod
+    def load(cls, cache: Path) -> Library | None:
+        """Compiled at first; None where that cannot be done, or the CPU has no vectors. Raises OSError."""
+        path = compiled(_SOURCE, cache)
+        library = None if path is None else cls(path)
+        return library if library and torch.float32 in library.kinds else None
+
+    def function(self, name: str, pointers: int) -> ctypes._NamedFuncPointer:
+        """Takes so many addresses, returns nothing."""
+        function = self._functions[f"voxline_{name}"]
+        function.argtypes, function.restype = (ctypes.c_void_p,) * pointers, None
+        return function
+
+
+def numbers(*values: int) -> ctypes.Array[ctypes.c_int64]:
+    """What the functions take as a struct of integers."""
+    return (ctypes.c_int64 * len(values))(*values)

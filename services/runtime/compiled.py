@@ -1,0 +1,67 @@
+"""Compiles C++ where it runs, once: the library is kept under a name made of all that it depends on."""
+
+import hashlib
+import logging
+import platform
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-Wall")
+
+# Of what is made once on a machine: compiled libraries, converted checkpoints.
+CACHE = Path("~/.cache/voxline")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Source:
+    """`files`: the first is compiled, the others are what it includes. `flags`: g++'s. `versions`: of what else the
+    library is made for. `without`: a sentence for people, what follows when there is none.
+    """
+
+    name: str
+    files: Sequence[Path]
+    flags: Sequence[str]
+    versions: Sequence[str]
+    without: str
+
+    def digest(self) -> str:
+        """With the C library: an older one could not load it."""
+        known = (*platform.libc_ver(), *_FLAGS, *self.flags, *self.versions)
+        digest = hashlib.sha256(" ".join(known).encode())
+        for path in self.files:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:32]
+
+
+def compiled(source: Source, cache: Path) -> Path | None:
+    """A shared library; None where g++ is missing or fails, or on other machines than 64-bit x86 with Linux. Raises
+    OSError.
+    """
+    cache = cache.expanduser()
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return None
+    target = cache / f"{source.name}-{source.digest()}.so"
+    return target if target.exists() or _compile(source, target) else None
+
+
+def _compile(source: Source, target: Path) -> bool:
+    """It appears whole by a rename or not at all, so processes that start together may all compile."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as folder:
+        made = Path(folder) / target.name
+        try:
+            command = ("g++", *_FLAGS, str(source.files[0]), "-o", str(made), *source.flags)
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except FileNotFoundError:
+            _log.warning("There is no g++, %s", source.without)
+            return False
+        except subprocess.CalledProcessError as exc:
+            _log.warning("g++ failed, %s", source.without, extra={"stderr": exc.stderr})
+            return False
+        made.rename(target)
+    return True

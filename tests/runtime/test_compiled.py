@@ -1,0 +1,71 @@
+"""A small library, compiled where the tests run."""
+
+import ctypes
+import shutil
+from pathlib import Path
+
+import pytest
+
+from services.runtime.compiled import Source, compiled
+
+assert shutil.which("g++"), "without it these tests say nothing: apt-get install g++"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    (tmp_path / "answer.h").write_text("constexpr int ANSWER = 42;\n")
+    (tmp_path / "answer.cpp").write_text('#include "answer.h"\nextern "C" int answer() { return ANSWER + MORE; }\n')
+    return of(tmp_path)
+
+
+def of(folder: Path, more: int = 0, version: str = "1") -> Source:
+    files = (folder / "answer.cpp", folder / "answer.h")
+    return Source("answer", files, (f"-DMORE={more}",), (version,), "so there is no answer.")
+
+
+def answer(library: Path | None) -> int:
+    assert library is not None
+    given: int = ctypes.CDLL(str(library)).answer()
+    return given
+
+
+def test_what_is_compiled_runs(source: Source, tmp_path: Path) -> None:
+    assert answer(compiled(source, tmp_path / "cache")) == 42
+
+
+def test_it_is_compiled_once(source: Source, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = compiled(source, cache)
+    assert first is not None
+    made = first.stat().st_mtime_ns
+    assert compiled(source, cache) == first
+    assert first.stat().st_mtime_ns == made
+    assert list(cache.iterdir()) == [first]
+
+
+def test_all_that_it_depends_on_makes_another(source: Source, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    made = [compiled(source, cache), compiled(of(tmp_path, more=1), cache), compiled(of(tmp_path, version="2"), cache)]
+    (tmp_path / "answer.h").write_text("constexpr int ANSWER = 44;\n")
+    made.append(compiled(source, cache))
+    assert len(set(made)) == 4
+    assert [answer(each) for each in made] == [42, 43, 42, 44]
+
+
+def test_without_a_compiler_there_is_none(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert compiled(source, tmp_path / "cache") is None
+    assert "There is no g++, so there is no answer." in caplog.text
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_compiler_that_fails_is_reported_and_leaves_nothing(
+    source: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "answer.h").write_text("no C++\n")
+    assert compiled(source, tmp_path / "cache") is None
+    assert "g++ failed, so there is no answer." in caplog.text
+    assert "answer.h" in str(caplog.records[0].__dict__["stderr"])
+    assert not list((tmp_path / "cache").iterdir())
