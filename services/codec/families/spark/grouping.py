@@ -9,7 +9,7 @@ from torch import nn
 
 from services.codec.families.spark.layers.convolution import multiply_adds
 
-FORWARD_COST = 240e6
+FORWARD_COST = 60e6
 """Multiply-adds in the time that a forward takes by itself, on one CPU thread."""
 WEIGHT_COST = 20
 """Multiply-adds in the time that it takes to read a weight from memory."""
@@ -26,7 +26,7 @@ class Load:
 
 
 def forward_tokens(module: nn.Module) -> float:
-    """What a forward costs by itself, in tokens: 63 for the bundled voice, 4 at the published widths."""
+    """What a forward costs by itself, in tokens: 16 for the bundled voice, 3 at the published widths."""
     weights = sum(parameter.numel() for parameter in module.parameters())
     return (FORWARD_COST + WEIGHT_COST * weights) / multiply_adds(module)
 
