@@ -30,10 +30,10 @@ class RunningStack:
 
 @contextmanager
 def running_stack(
-    directory: Path, model: Path = BUNDLED, threads: int | None = 1, start_seconds: float = START_SECONDS
+    directory: Path, model: Path = BUNDLED, start_seconds: float = START_SECONDS
 ) -> Iterator[RunningStack]:
     """Yields once all are ready; their data and logs go to `directory`. Raises RuntimeError with the logs otherwise."""
     ports = Ports.free()
-    whole = Stack(model, ports, database=f"sqlite:///{directory}/voices.db", threads=threads)
+    whole = Stack(model, ports, database=f"sqlite:///{directory}/voices.db")
     with running(whole.programs(), directory, f"{whole.url}/readyz", start_seconds) as pids:
         yield RunningStack(whole.url, f"{LOOPBACK}:{ports.grpc}", ports, model.name, pids)

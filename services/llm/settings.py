@@ -24,6 +24,8 @@ class LlmSettings(ServerSettings):
         "auto", description="How weights are kept; auto: int8 on openvino, bf16 on vllm, f32 on transformers."
     )
     cache_dir: Path = Field(CACHE, description="Folder of converted checkpoints.")
-    threads: int = Field(1, ge=0, description="CPU threads of the model; 0 leaves it to the engine.")
+    threads: int = Field(
+        0, ge=0, description="CPU threads of the model. 0: openvino takes as many as its size is worth, others decide."
+    )
     max_batch: int = Field(16, ge=1, description="Most sequences that are computed together.")
     max_waiting: int = Field(64, ge=1, description="Most generations without a first token; more are turned away.")

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import Qwen2ForCausalLM
 
-from services.llm.engines.engine import EngineModel, EngineOptions
-from services.llm.engines.openvino import open_pipeline
+from services.llm.engines import openvino
+from services.llm.engines.engine import Engine, EngineModel, EngineOptions
+from services.llm.engines.openvino import OpenVinoEngine, open_pipeline, usual_threads
 from services.llm.engines.openvino_conversion import built, converted
 from services.llm.engines.openvino_graph import NEVER
 from services.llm.engines.openvino_stepper import OpenVinoStepper
@@ -23,6 +24,7 @@ from services.llm.engines.stepped import SteppedEngine
 from services.llm.families.family import Family
 from services.llm.sampling import Sampling
 from services.llm.voices import Design, DesignedVoice, Gender
+from services.runtime.cpus import cpus
 
 Logits = NDArray[np.float32]
 
@@ -188,3 +190,28 @@ async def test_sequences_beyond_the_cache_wait_and_keep_their_tokens(small_famil
     together = await asyncio.gather(*map(drawn, range(2)))
     assert together == alone
     await engine.close()
+
+
+async def test_int8_draws_the_same_with_any_threads_alone_and_in_a_batch(
+    operations: Path, small_family: Family, small_ids: list[int]
+) -> None:
+    sampling = Sampling(max_tokens=60, min_tokens=60, seed=5)
+    drawn = []
+    for threads in (1, 2):
+        options = EngineOptions("int8", threads, max_batch=4, cache_directory=operations.parent)
+        engine = await OpenVinoEngine.load(small_family.engine_model, options)
+
+        async def ids(engine: Engine = engine) -> list[int]:
+            return [token async for chunk in engine.generate(small_ids, sampling, frozenset()) for token in chunk]
+
+        for together in (1, 4):
+            drawn += await asyncio.gather(*(ids() for _ in range(together)))
+        await engine.close()
+    assert len(drawn) == 10
+    assert all(ids == drawn[0] for ids in drawn)
+
+
+def test_only_a_large_model_has_more_than_one_thread(small_family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert usual_threads(small_family.engine_model) == 1
+    monkeypatch.setattr(openvino, "LARGE", 1)
+    assert usual_threads(small_family.engine_model) == min(cpus(), 8)

@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 
 from services.llm.engines.openvino_layers import LayerWeights
 from services.llm.engines.openvino_ops.int8_layers import Int8Layers
-from services.llm.engines.openvino_ops.library import lanes
+from services.llm.engines.openvino_ops.library import lanes, use_threads
 from services.llm.engines.openvino_precision import int8_rows
 from services.llm.families.family import Family
 
@@ -112,6 +112,18 @@ def test_a_token_is_the_same_in_any_batch_and_with_any_threads(layers: Int8Layer
         alone = run(layers, 0, [attended[:, :rows], hidden[:, :rows]], threads=2)
         for one, all_rows in zip(alone, together, strict=True):
             np.testing.assert_array_equal(one, all_rows[:, :rows])
+
+
+def test_threads_of_its_own_change_no_bit(layers: Int8Layers) -> None:
+    inputs = thrown(layers.weights, 11)
+    one_thread = run(layers, 0, inputs)
+    use_threads(layers.library, 2)
+    try:
+        two = run(layers, 0, inputs)
+    finally:
+        use_threads(layers.library, 0)
+    for one, other in zip(one_thread, two, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_silence_stays_silent(layers: Int8Layers) -> None:

@@ -18,12 +18,14 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "openvino/core/extension.hpp"
 #include "openvino/core/op_extension.hpp"
 #include "openvino/op/op.hpp"
 #include "tbb/parallel_for.h"
+#include "tbb/task_arena.h"
 
 namespace voxline {
 
@@ -110,6 +112,15 @@ const Kernel* kernel(int64_t lanes) {
     return nullptr;
 }
 
+// Of all products of this process, where they have more threads than the rest of the graph.
+std::unique_ptr<tbb::task_arena> arena;
+
+template <typename Each>
+void over_blocks(size_t count, const Each& each) {
+    const auto run = [&] { tbb::parallel_for(size_t(0), count, each); };
+    arena ? arena->execute(run) : run();
+}
+
 // The stages of one evaluation: each reads its weights and moves on.
 class Evaluation {
 public:
@@ -124,7 +135,7 @@ public:
 
     void multiply(float* out, size_t columns, bool gated, const float* residual) {
         const Product product{rows, weights, gated, residual, out, columns};
-        tbb::parallel_for(size_t(0), product.count(), [&](size_t block) { kernel.compute(product, block); });
+        over_blocks(product.count(), [&](size_t block) { kernel.compute(product, block); });
         weights += product.bytes();
     }
 
@@ -210,6 +221,11 @@ private:
 extern "C" int64_t voxline_lanes(int64_t lanes) {
     const voxline::Kernel* kernel = voxline::kernel(lanes);
     return kernel ? kernel->lanes : 0;
+}
+
+// Of products from now on, when none is computed. 0: as many as OpenVINO has.
+extern "C" void voxline_threads(int64_t threads) {
+    voxline::arena = threads ? std::make_unique<tbb::task_arena>(int(threads)) : nullptr;
 }
 
 OPENVINO_CREATE_EXTENSIONS(std::vector<ov::Extension::Ptr>({std::make_shared<ov::OpExtension<voxline::Int8Layer>>()}));

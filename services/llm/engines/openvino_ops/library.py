@@ -24,6 +24,11 @@ def lanes(library: Path, wanted: int = 0) -> int:
     return found
 
 
+def use_threads(library: Path, threads: int) -> None:
+    """For the products of all operations of this process, from when none is computed; 0: as many as OpenVINO has."""
+    ctypes.CDLL(str(library)).voxline_threads(ctypes.c_int64(threads))
+
+
 def _source() -> Source:
     libraries = (str(path) for name in ("openvino", "tbb") for path in (_OPENVINO / "libs").glob(f"lib{name}.so.*"))
     return Source(
