@@ -17,10 +17,13 @@ _TRIES = 3
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a second of audio, a whole utterance at a time: operations (an addition is one) and seconds of one thread."""
+    """Of a second of audio, a whole utterance at a time: operations (an addition is one) and seconds of one thread;
+    `dtype`: of the products.
+    """
 
     flops: float
     seconds: float
+    dtype: torch.dtype
 
 
 def decoding_flops(model: Path, frames: int) -> int:
@@ -37,7 +40,7 @@ def detokenizer_cost(model: Path, frames: int = _FRAMES) -> Cost:
     detokenizer = SparkDetokenizer.load(model)
     audio = frames / detokenizer.frame_rate
     flops = decoding_flops(model, frames)
-    return Cost(flops / audio, min(_seconds(detokenizer, frames) for _ in range(_TRIES)) / audio)
+    return Cost(flops / audio, min(_seconds(detokenizer, frames) for _ in range(_TRIES)) / audio, detokenizer.dtype)
 
 
 def _seconds(detokenizer: SparkDetokenizer, frames: int) -> float:

@@ -12,12 +12,12 @@ _SEQUENCES = 8
 
 def floors(model: Path, tokens: int, cpu: Mapping[str, float]) -> dict[str, float]:
     """`tokens` that each sequence of the LLM draws; `cpu`: CPU-seconds per audio-second of the running stages."""
-    flops = peak_flops()
     llm, detokenizer = llm_speed(model, _SEQUENCES, tokens), detokenizer_cost(model)
+    flops, type_name = peak_flops(detokenizer.dtype), str(detokenizer.dtype).removeprefix("torch.")
     one, several, least_seconds = llm.tokens[1], llm.tokens[_SEQUENCES], detokenizer.flops / flops
     return {
         "memory read by one thread, GB/s": llm.bandwidth / 1e9,
-        "matrix product on one thread, fp32 GFLOP/s": flops / 1e9,
+        f"matrix product on one thread, {type_name} GFLOP/s": flops / 1e9,
         "llm: weights read for a token, MB": llm.weight_bytes / 1e6,
         "llm: tokens/s that the memory allows at 1 sequence": llm.bandwidth / llm.weight_bytes,
         "llm: tokens/s at 1 sequence": one,

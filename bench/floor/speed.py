@@ -19,10 +19,10 @@ def memory_bandwidth(size: int = _READ_BYTES) -> float:
     return size / _best(lambda: values.sum())
 
 
-def peak_flops(side: int = _SIDE) -> float:
-    """Float32 operations a second; a multiplication and its addition are two."""
+def peak_flops(dtype: torch.dtype = torch.float32, side: int = _SIDE) -> float:
+    """Operations a second; a multiplication and its addition are two."""
     torch.set_num_threads(1)
-    left, right = torch.ones(side, side), torch.ones(side, side)
+    left, right = (torch.ones(side, side, dtype=dtype) for _ in range(2))
     return 2 * side**3 / _best(lambda: left @ right)
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from bench.floor.detokenizer import decoding_flops
 from bench.floor.llm import WEIGHT_BYTES, weight_bytes
 from bench.floor.speed import memory_bandwidth, peak_flops
@@ -33,4 +35,5 @@ def test_every_precision_has_a_size() -> None:
 
 def test_machine_has_a_speed() -> None:
     assert memory_bandwidth(size=2**20) > 0
-    assert peak_flops(side=64) > 0
+    for dtype in (torch.float32, torch.bfloat16):
+        assert peak_flops(dtype, side=64) > 0

@@ -99,6 +99,7 @@ class SparkDetokenizer:
         self.global_token_count = codec.speaker_encoder.token_num
         self.global_codebook_size = codec.speaker_encoder.codebook_size
         self.device = device
+        self.dtype = cpu.dtype if cpu else torch.float32
         self.codebook = weights.load(partial(Codebook, codec.quantizer), "quantizer").to(device)
         self.speaker = weights.load(partial(SpeakerDecoder, codec.speaker_encoder), "speaker_encoder").to(device)
         self.prenet = weights.load(partial(Prenet, codec.prenet), "prenet").to(device)
@@ -126,9 +127,10 @@ class SparkDetokenizer:
         `precision` of the products on a CPU, ValueError where it lacks it. `cache`: of the operations compiled for it;
         None for torch's alone.
         """
-        keep_shapes()
         config = SparkConfig.read(model_dir)
         cpu = Cpu.load(cache, torch.get_num_threads(), precision) if cache and device == "cpu" else None
+        if cpu is None:
+            keep_shapes()
         return cls(config, Weights.read(model_dir / "BiCodec", PREFIXES), torch.device(device), cpu)
 
     @torch.inference_mode()

@@ -20,7 +20,8 @@ class Cpu:
 
     def __init__(self, library: Library, threads: int, dtype: torch.dtype) -> None:
         self.columns = Columns(library, threads)
-        self._library, self._threads, self._dtype = library, threads, dtype
+        self.dtype = dtype
+        self._library, self._threads = library, threads
 
     @classmethod
     def load(cls, cache: Path, threads: int, precision: Precision) -> Cpu | None:
@@ -39,7 +40,7 @@ class Cpu:
         self, weight: Tensor, bias: Tensor, dilation: int = 1, dtype: torch.dtype | None = None
     ) -> Convolution:
         """weight [O, I, K], bias [O]."""
-        return Convolution(self._library, self._threads, weight, bias, dtype=dtype or self._dtype, dilation=dilation)
+        return Convolution(self._library, self._threads, weight, bias, dtype=dtype or self.dtype, dilation=dilation)
 
     def depthwise(self, weight: Tensor, bias: Tensor) -> Depthwise:
         """weight [C, 1, K], bias [C]."""

@@ -11,15 +11,6 @@ struct Bfloat16 {
     uint16_t bits;
 };
 
-inline float wide(float value) { return value; }
-
-inline float wide(Bfloat16 value) {
-    const uint32_t bits = uint32_t(value.bits) << 16;
-    float result;
-    std::memcpy(&result, &bits, 4);
-    return result;
-}
-
 inline void store(float& target, float value) { target = value; }
 
 // To the nearest, ties to even.
@@ -69,8 +60,8 @@ FOR_CPUS void add(const float* x, float* y, int64_t n) {
     for (int64_t i = 0; i < n; ++i) y[i] += x[i];
 }
 
-// None without alpha. Alpha and its inverse of every channel, repeated up to a `period` that is a multiple of the vectors' lengths, so that
-// a value is computed in the same way wherever it stands.
+// None without alpha. Alpha and its inverse of every channel, repeated up to a `period` that is a multiple of the vectors'
+// lengths, so that a value is computed in the same way wherever it stands.
 struct Snake {
     const float* alpha;
     const float* inverse;
@@ -110,13 +101,11 @@ void add_row(const Row& row, int64_t channels, int64_t span, int64_t width, cons
     const int64_t held = std::min(row.held, width), fresh = std::min(row.fresh, width - held);
     add(context + (span - row.held) * channels, out, held * channels);
     add(x, out + held * channels, fresh * channels);
-    // The last columns of what was joined, of which the first may still be old ones.
-    const int64_t old = std::max<int64_t>(0, row.held - (row.settled - row.kept));
-    const float* first = context + (span - std::min(row.held, old)) * channels;
-    std::memmove(context + (span - row.kept) * channels, first, std::min(old, row.kept) * sizeof(float) * channels);
-    const int64_t from = std::max<int64_t>(0, row.settled - row.kept - row.held);
-    if (row.kept > old)
-        std::copy_n(x + from * channels, (row.kept - old) * channels, context + (span - row.kept + old) * channels);
+    // What is kept begins at `start` of what was joined: with as many as `old` of the columns that were held before.
+    const int64_t start = row.settled - row.kept, old = std::max<int64_t>(0, row.held - start);
+    float* kept = context + (span - row.kept) * channels;
+    std::memmove(kept, context + (span - old) * channels, old * channels * sizeof(float));
+    std::copy_n(x + std::max<int64_t>(0, start - row.held) * channels, (row.kept - old) * channels, kept + old * channels);
 }
 
 // Of all rows: x [count, columns, channels] whose rows lie `stride` values apart, out [count, width, channels]; each

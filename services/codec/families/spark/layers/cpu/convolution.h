@@ -95,6 +95,8 @@ inline void configure(int64_t depth) {
     asm volatile("ldtilecfg %0" ::"m"(config));
 }
 
+inline void release() { _tile_release(); }
+
 inline void put_tile(const float* sums, const Task& task, int64_t column, int64_t output) {
     const int64_t width = std::min(SIDE, task.width - output), columns = std::min(SIDE, task.columns - column);
     for (int64_t f = 0; f < columns; ++f)
@@ -174,6 +176,8 @@ void convolve(const Shape& shape, const void* x, const void* weights, const floa
                                out + row * shape.columns * shape.outputs + first, shape.columns,
                                std::min(shape.panel, shape.outputs - first), shape.outputs});
             }
+        // Tiles in use make every switch of threads dearer.
+        if (shape.kind == AMX_BF16) amx_bf16::release();
     }
 }
 
