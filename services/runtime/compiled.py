@@ -39,8 +39,8 @@ class Source:
 
 
 def compiled(source: Source, cache: Path) -> Path | None:
-    """A shared library; None where g++ is missing or fails, or on other machines than 64-bit x86 with Linux. Raises
-    OSError.
+    """A shared library; None where g++ is missing or fails or the cache cannot be written, which is logged, and on
+    other machines than 64-bit x86 with Linux.
     """
     cache = cache.expanduser()
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
@@ -50,18 +50,22 @@ def compiled(source: Source, cache: Path) -> Path | None:
 
 
 def _compile(source: Source, target: Path) -> bool:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _make(source, target)
+    except FileNotFoundError:
+        _log.warning("There is no g++, %s", source.without)
+    except subprocess.CalledProcessError as exc:
+        _log.warning("g++ failed, %s", source.without, extra={"stderr": exc.stderr})
+    except OSError as exc:
+        _log.warning("%s cannot be written (%s), %s", target, exc.strerror, source.without)
+    return target.exists()
+
+
+def _make(source: Source, target: Path) -> None:
     """It appears whole by a rename or not at all, so processes that start together may all compile."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as folder:
         made = Path(folder) / target.name
-        try:
-            command = ("g++", *_FLAGS, str(source.files[0]), "-o", str(made), *source.flags)
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        except FileNotFoundError:
-            _log.warning("There is no g++, %s", source.without)
-            return False
-        except subprocess.CalledProcessError as exc:
-            _log.warning("g++ failed, %s", source.without, extra={"stderr": exc.stderr})
-            return False
+        command = ("g++", *_FLAGS, str(source.files[0]), "-o", str(made), *source.flags)
+        subprocess.run(command, check=True, capture_output=True, text=True)
         made.rename(target)
-    return True

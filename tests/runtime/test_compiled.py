@@ -61,6 +61,13 @@ def test_without_a_compiler_there_is_none(
     assert not list((tmp_path / "cache").iterdir())
 
 
+def test_where_nothing_can_be_written_there_is_none(
+    source: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert compiled(source, tmp_path / "answer.h") is None
+    assert "cannot be written" in caplog.text
+
+
 def test_a_compiler_that_fails_is_reported_and_leaves_nothing(
     source: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

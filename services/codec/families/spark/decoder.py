@@ -8,6 +8,7 @@ bettered (`layers.windows.Joint`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -44,6 +45,9 @@ PREFIXES = (
     "decoder.",
 )
 Samples = NDArray[np.float32]
+
+_log = logging.getLogger(__name__)
+
 # Of whom it is remembered what their global tokens come to.
 _SPEAKERS = 64
 # Of a step: first chunks are smaller, later ones larger. Packed for 16, steps of 100 tokens take 1.04 to 1.09 times as
@@ -131,6 +135,8 @@ class SparkDetokenizer:
         cpu = Cpu.load(cache, torch.get_num_threads(), precision) if cache and device == "cpu" else None
         if cpu is None:
             keep_shapes()
+        type_name = str(cpu.dtype if cpu else torch.float32).removeprefix("torch.")
+        _log.info("decoding", extra={"products": type_name, "operations": "compiled" if cpu else "torch's"})
         return cls(config, Weights.read(model_dir / "BiCodec", PREFIXES), torch.device(device), cpu)
 
     @torch.inference_mode()

@@ -13,7 +13,7 @@ _OPENVINO = Path(ov.__file__).parent
 
 
 def compiled(cache: Path) -> Path | None:
-    """An OpenVINO extension; None where the CPU lacks the instructions, or g++ is missing or fails. Raises OSError."""
+    """An OpenVINO extension; None where the CPU lacks the instructions, or it cannot be compiled."""
     library = runtime.compiled(_source(), cache)
     return library if library and lanes(library) else None
 

@@ -26,7 +26,7 @@ class Cpu:
     @classmethod
     def load(cls, cache: Path, threads: int, precision: Precision) -> Cpu | None:
         """`auto`: bf16 where that is faster. None where nothing can be compiled or the CPU has no vectors, and torch's
-        operators must do. ValueError for a precision that this CPU lacks. Raises OSError.
+        operators must do. ValueError for a precision that this CPU lacks.
         """
         library = Library.load(cache)
         halves = library is not None and torch.bfloat16 in library.kinds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 from enum import IntEnum
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from services.runtime.compiled import Source, compiled
 
+_log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 _SOURCE = Source(
     name="voxline-codec",
@@ -42,10 +44,16 @@ class Library:
 
     @classmethod
     def load(cls, cache: Path) -> Library | None:
-        """Compiled at first; None where that cannot be done, or the CPU has no vectors. Raises OSError."""
+        """Compiled at first; None where that cannot be done, or the CPU has no vectors."""
         path = compiled(_SOURCE, cache)
-        library = None if path is None else cls(path)
-        return library if library and torch.float32 in library.kinds else None
+        if path is None:
+            return None
+        try:
+            library = cls(path)
+        except OSError as exc:  # A folder that nothing may be run from, for instance.
+            _log.warning("%s cannot be loaded (%s), %s", path, exc, _SOURCE.without)
+            return None
+        return library if torch.float32 in library.kinds else None
 
     def function(self, name: str, pointers: int) -> ctypes._NamedFuncPointer:
         """Takes so many addresses, returns nothing."""
