@@ -43,7 +43,6 @@ inline void put(const float* values, const Task& task, int64_t column) {
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma")
 namespace avx512 {
-using Value = float;
 typedef float Floats __attribute__((vector_size(64), aligned(4), may_alias));
 inline Floats multiply_add(Floats sum, float x, Floats weights) { return sum + x * weights; }
 #include "tile.h"
@@ -53,7 +52,6 @@ inline Floats multiply_add(Floats sum, float x, Floats weights) { return sum + x
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")
 namespace avx512_bf16 {
-using Value = float;  // A pair of bfloat16.
 typedef float Floats __attribute__((vector_size(64), aligned(4), may_alias));
 inline Floats multiply_add(Floats sum, float x, Floats weights) {
     return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(x), (__m512bh)(__m512)weights);
@@ -67,7 +65,6 @@ inline Floats multiply_add(Floats sum, float x, Floats weights) {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 namespace avx2 {
-using Value = float;
 typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
 inline Floats multiply_add(Floats sum, float x, Floats weights) { return sum + x * weights; }
 #include "tile.h"
@@ -161,8 +158,7 @@ Kernel kernel_of(const Shape& shape) {
 }
 
 void convolve(const Shape& shape, const void* x, const void* weights, const float* bias, float* out) {
-    const bool halves = shape.kind == AVX512_BF16 || shape.kind == AMX_BF16;
-    const int64_t bytes = halves ? 2 : 4;
+    const int64_t bytes = shape.kind == AVX512_BF16 || shape.kind == AMX_BF16 ? 2 : 4;
     const Kernel kernel = kernel_of(shape);
 #pragma omp parallel num_threads(shape.threads) if (shape.threads > 1)
     {

@@ -1,7 +1,6 @@
 // Included once for each instruction set, into a namespace of its own, behind
-//   LANES                                       float32 values in a vector,
-//   Value                                       what is multiplied at once: an input, or a pair of them,
-//   Floats multiply_add(sum, value, weights).
+//   LANES                                  float32 values in a vector,
+//   Floats multiply_add(sum, x, weights)   of an input, or of a pair of them that fills a float.
 
 // Columns that run together, so that weights are read once for all: as many as there are registers for; of 16 lanes 14,
 // because each has an address.
@@ -12,11 +11,11 @@ constexpr int64_t TILE = LANES == 16 ? 14 : 14 / VECTORS - 1;
 template <int64_t VECTORS, int64_t COLUMNS>
 inline void convolve_tile(const Shape& shape, int64_t values, const Task& task, int64_t column) {
     constexpr int64_t WIDTH = VECTORS * LANES;
-    const Value* x = static_cast<const Value*>(task.x) + column * values;
+    const float* x = static_cast<const float*>(task.x) + column * values;
     const float* weights = static_cast<const float*>(task.weights);
     Floats sums[COLUMNS][VECTORS] = {};
     for (int64_t tap = 0; tap < shape.taps; ++tap) {
-        const Value* from = x + tap * shape.dilation * values;
+        const float* from = x + tap * shape.dilation * values;
         for (int64_t i = 0; i < values; ++i, weights += WIDTH) {
             Floats row[VECTORS];
             for (int64_t v = 0; v < VECTORS; ++v) row[v] = *reinterpret_cast<const Floats*>(weights + v * LANES);
