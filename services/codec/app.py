@@ -33,8 +33,10 @@ class CodecStage:
 
 
 def tokenizer_stage(settings: TokenizerSettings) -> CodecStage:
-    """Loads the model; call it in a running loop. Raises CheckpointError."""
-    tokenizer: Tokenizer = load(settings.family, "tokenizer", settings.model, settings.threads)
+    """Loads the model; call it in a running loop. Raises CheckpointError, or ValueError for a device that is not
+    there.
+    """
+    tokenizer: Tokenizer = load(settings.family, "tokenizer", settings.model, settings.threads, settings.device)
     registry = CollectorRegistry()
     limits = ReferenceLimits(settings.max_audio_bytes, settings.min_audio_seconds, settings.max_audio_seconds)
     metrics = TokenizerMetrics(registry)
@@ -48,11 +50,13 @@ def tokenizer_stage(settings: TokenizerSettings) -> CodecStage:
 
 
 def detokenizer_stage(settings: DetokenizerSettings) -> CodecStage:
-    """Loads the model; call it in a running loop. Raises CheckpointError, or ValueError for a precision that this CPU
-    lacks.
+    """Loads the model; call it in a running loop. Raises CheckpointError, or ValueError for a device that is not there
+    or a precision that this CPU lacks.
     """
     options = {"precision": settings.precision, "cache": settings.cache_dir}
-    detokenizer: Detokenizer[Any] = load(settings.family, "detokenizer", settings.model, settings.threads, **options)
+    detokenizer: Detokenizer[Any] = load(
+        settings.family, "detokenizer", settings.model, settings.threads, settings.device, **options
+    )
     registry = CollectorRegistry()
     chunking = Chunking(
         settings.first_chunk_frames,

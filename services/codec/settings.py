@@ -13,6 +13,7 @@ from services.runtime.settings import Port, ServerSettings
 class CodecSettings(ServerSettings):
     model: DirectoryPath = Field(description="Folder of the checkpoint, in the published layout.")
     family: Literal["spark"] = Field("spark", description="Model line of the checkpoint.")
+    device: str = Field("cpu", description="What runs the model: cpu, or cuda for an NVIDIA GPU.")
     threads: int = Field(1, ge=1, description="CPU threads of the model.")
     max_batch: int = Field(16, ge=1, description="Most requests in one forward pass.")
 

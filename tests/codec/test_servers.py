@@ -1,9 +1,10 @@
 """Both codec roles over real gRPC, with the bundled voice."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -143,6 +144,18 @@ async def test_streams_of_mixed_lengths_give_the_whole_decode(detokenizer: Runni
         whole = model.decode(SPEAKER, codes(n))
         assert result.shape == whole.shape == (n * 320,)
         assert np.abs(result - whole).max() <= 1e-5
+
+
+@pytest.mark.parametrize("stage", [detokenizer_stage, tokenizer_stage])
+async def test_a_device_that_is_not_there_is_refused(stage: Callable[[Any], CodecStage]) -> None:
+    of_stage = TokenizerSettings if stage is tokenizer_stage else DetokenizerSettings
+    with pytest.raises(ValueError, match="device nowhere"):
+        stage(of_stage(model=VOICE, device="nowhere"))
+
+
+def test_bf16_is_refused_where_nothing_computes_it() -> None:
+    with pytest.raises(ValueError, match="bf16"):
+        SparkDetokenizer.load(VOICE, precision="bf16", cache=None)
 
 
 async def test_no_codes_give_no_audio(detokenizer: Running) -> None:

@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# name -> role -> "module:Class"; each class has `load(model_dir)`, with options.
+# name -> role -> "module:Class"; each class has `load(model_dir, device)`, with options.
 FAMILIES = {
     "spark": {
         "tokenizer": "services.codec.families.spark.tokenizer:SparkTokenizer",
@@ -13,13 +13,18 @@ FAMILIES = {
 }
 
 
-def load(family: str, role: str, model_dir: Path, threads: int, **options: object) -> Any:
-    """The half of the codec that `role` needs, on `threads` CPU threads of this process.
+def load(family: str, role: str, model_dir: Path, threads: int, device: str = "cpu", **options: object) -> Any:
+    """The half of the codec that `role` needs, on `threads` CPU threads of this process, or on another `device` of
+    torch's.
 
     Raises CheckpointError, a ValueError, for an unusable checkpoint, and ValueError for what it cannot follow.
     """
     import torch
 
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as exc:
+        raise ValueError(f"device {device} cannot be used: {str(exc).splitlines()[0]}") from exc
     torch.set_num_threads(threads)
     module, name = FAMILIES[family][role].split(":")
-    return getattr(import_module(module), name).load(model_dir, **options)
+    return getattr(import_module(module), name).load(model_dir, device, **options)

@@ -133,6 +133,8 @@ class SparkDetokenizer:
         """
         config = SparkConfig.read(model_dir)
         cpu = Cpu.load(cache, torch.get_num_threads(), precision) if cache and device == "cpu" else None
+        if cpu is None and precision == "bf16":
+            raise ValueError("bf16 is there for CPUs only, by compiled operations.")
         if cpu is None:
             keep_shapes()
         type_name = str(cpu.dtype if cpu else torch.float32).removeprefix("torch.")
