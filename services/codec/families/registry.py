@@ -23,7 +23,7 @@ def load(family: str, role: str, model_dir: Path, threads: int, device: str = "c
 
     try:
         torch.empty(0, device=device)
-    except (AssertionError, RuntimeError) as exc:
+    except (AssertionError, RuntimeError) as exc:  # torch asserts that it was built for CUDA.
         raise ValueError(f"device {device} cannot be used: {str(exc).splitlines()[0]}") from exc
     torch.set_num_threads(threads)
     module, name = FAMILIES[family][role].split(":")

@@ -199,7 +199,8 @@ void depthwise(const Shape& shape, const float* x, const float* weights, const f
 int64_t best_kind(bool halves) {
     __builtin_cpu_init();
     if (!halves) {
-        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
             return AVX512;
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? AVX2 : 0;
     }
