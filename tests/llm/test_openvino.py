@@ -19,7 +19,7 @@ from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.engines.openvino import OpenVinoEngine, open_pipeline, usual_threads
 from services.llm.engines.openvino_conversion import built, converted
 from services.llm.engines.openvino_graph import NEVER
-from services.llm.engines.openvino_stepper import OpenVinoStepper
+from services.llm.engines.openvino_stepper import OpenVinoStepper, Room
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.families.family import Family
 from services.llm.sampling import Sampling
@@ -76,6 +76,7 @@ def logits_of(graph: ov.Model, ids: list[int]) -> Logits:
         "attention_mask": np.ones((1, len(ids)), np.int64),
         "position_ids": np.arange(len(ids))[None],
         "beam_idx": np.zeros(1, np.int32),
+        "sampled_tokens_indices": np.zeros(1, np.int64),
     }
     logits: Logits = request.infer(inputs)["logits"][0]
     return logits
@@ -178,8 +179,9 @@ def test_processes_that_start_together_share_one_entry(copied: EngineModel, tmp_
 async def test_sequences_beyond_the_cache_wait_and_keep_their_tokens(small_family: Family, tmp_path: Path) -> None:
     """Two sequences of 258 tokens, and room for 384."""
     model, options = small_family.engine_model, EngineOptions("f32", threads=1, max_batch=2, cache_directory=tmp_path)
-    pipeline = open_pipeline(converted(model, "f32", tmp_path), options, kv_blocks=12)
-    engine = SteppedEngine(model, OpenVinoStepper(pipeline))
+    room = Room(sequences=2, blocks=12)
+    pipeline = open_pipeline(converted(model, "f32", tmp_path), options, room)
+    engine = SteppedEngine(model, OpenVinoStepper(pipeline, room))
 
     async def drawn(seed: int) -> list[int]:
         sampling = Sampling(max_tokens=250, min_tokens=250, seed=seed)

@@ -32,10 +32,10 @@ def layers(request: pytest.FixtureRequest, operations: Path, weights: LayerWeigh
 
 
 def run(layers: Int8Layers, layer: int, inputs: Sequence[Floats], threads: int = 1) -> list[Floats]:
-    """`leave` of a layer for inputs [B, S, D], attended and hidden; `enter` for hidden alone."""
+    """`leave` of a layer for inputs [B, S, D], attended and hidden; `project` for hidden alone."""
     parameters = [ops.parameter([-1, -1, each.shape[-1]], np.float32) for each in inputs]
     if len(parameters) == 1:
-        outputs = layers.enter(parameters[0])
+        outputs = layers.project(layer, parameters[0])
     else:
         hidden, projections = layers.leave(layer, parameters[0], parameters[1])
         outputs = [hidden, *projections]
@@ -69,7 +69,7 @@ def expected(weights: LayerWeights, layer: int, attended: Floats, hidden: Floats
     middle = normed(hidden, weights.mlp_norm(layer), epsilon)
     gate, up = (product(middle, *weights.linear(layer, f"mlp.{part}_proj")) for part in ("gate", "up"))
     hidden = hidden + product(gate / (1 + np.exp(-gate)) * up, *weights.linear(layer, "mlp.down_proj"))
-    return [hidden, *projected(weights, layer + 1, hidden)]
+    return [hidden] if weights.last(layer) else [hidden, *projected(weights, layer + 1, hidden)]
 
 
 def projected(weights: LayerWeights, layer: int, hidden: Floats) -> list[Floats]:
@@ -94,7 +94,8 @@ def close(found: Sequence[Floats], wanted: Sequence[Floats], share: float) -> No
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 9])
 def test_projections_are_those_of_numpy(layers: Int8Layers, rows: int) -> None:
     _, hidden = thrown(layers.weights, rows)
-    close(run(layers, 0, [hidden]), projected(layers.weights, 0, hidden), 1e-5)
+    for layer in (0, layers.weights.config.num_hidden_layers):
+        close(run(layers, layer, [hidden]), projected(layers.weights, layer, hidden), 1e-5)
 
 
 @pytest.mark.parametrize("layer", [0, -1])

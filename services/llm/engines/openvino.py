@@ -19,25 +19,23 @@ from services.llm.engines.openvino_conversion import converted
 from services.llm.engines.openvino_ops.int8_layers import fits
 from services.llm.engines.openvino_ops.library import compiled, use_threads
 from services.llm.engines.openvino_precision import PRECISIONS
-from services.llm.engines.openvino_stepper import OpenVinoStepper
+from services.llm.engines.openvino_stepper import OpenVinoStepper, Room
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Job
 from services.llm.sampling import Sampling
 from services.llm.weights import Weights
 from services.runtime.cpus import cpus
 
-# What a sequence seldom exceeds: 40 s of speech, or a reference and a sentence. Where all do, some wait and are
-# computed again. A cache that grows on demand is copied whole every 32 steps (27 ms for 16 sequences of 1000 tokens).
+# What a sequence seldom exceeds: 40 s of speech, or a reference and a sentence. Where all do, some wait. A cache that
+# grows on demand is copied whole every 32 steps (27 ms for 16 sequences of 1000 tokens).
 _USUAL_TOKENS = 2048
-_BLOCK_TOKENS = 32
-# Prompt tokens of one step, beside a drawn token of each sequence: a long prompt is computed in parts, between the
-# tokens of others.
-_PROMPT_TOKENS_PER_STEP = 64
 # A step of the pipeline keeps Python's interpreter. Whoever waits for it gets it behind the step, but only after having
 # waited so long: by Python's own 5 ms an event loop misses ten steps of a small model. Each asking wakes it.
 _SWITCH_SECONDS = 0.0005
 # Weights, from which on a step waits for memory; and threads that together read as fast as memory gives.
 LARGE, _MOST_THREADS = 100_000_000, 8
+# Prompt tokens that a step seldom exceeds: a sentence of 100 characters.
+_USUAL_STEP = 112
 # A large model's steps take longer than its kernels, and these are made as they are needed.
 _WARM_UP_SECONDS = 2.0
 
@@ -58,7 +56,8 @@ def _load(model: EngineModel, options: EngineOptions) -> OpenVinoStepper:
     if library is not None:
         use_threads(library, options.threads or usual_threads(model))
     directory = converted(model, options.precision, options.cache_directory, library)
-    stepper = OpenVinoStepper(open_pipeline(directory, options, _kv_blocks(model.context, options.max_batch), library))
+    room = _room(model.context, options.max_batch)
+    stepper = OpenVinoStepper(open_pipeline(directory, options, room, library), room)
     _warm_up(stepper, model, options.max_batch)
     return stepper
 
@@ -76,16 +75,15 @@ def usual_threads(model: EngineModel) -> int:
 
 
 def open_pipeline(
-    directory: Path, options: EngineOptions, kv_blocks: int, library: Path | None = None
+    directory: Path, options: EngineOptions, room: Room, library: Path | None = None
 ) -> genai.ContinuousBatchingPipeline:
-    """`kv_blocks`: room for 32 tokens each. Sequences for which there is none left wait and are computed again.
-    `library`: of the operations that the IR needs.
-    """
+    """`library`: of the operations that the IR needs."""
     scheduler = genai.SchedulerConfig()
-    scheduler.max_num_seqs = options.max_batch
-    scheduler.max_num_batched_tokens = _tokens_per_step(options.max_batch)
+    scheduler.max_num_seqs = room.sequences
+    # All that can be there: nothing is cut.
+    scheduler.max_num_batched_tokens = room.blocks * room.block_tokens
     scheduler.enable_prefix_caching = False
-    scheduler.num_kv_blocks = kv_blocks
+    scheduler.num_kv_blocks = room.blocks
     # By default a CPU with bf16 computes in bf16 and every CPU keeps keys and values in 8 bits: on the bundled voice
     # that changes one token in fifty.
     properties: dict[str, object] = {
@@ -101,22 +99,17 @@ def open_pipeline(
     return genai.ContinuousBatchingPipeline(directory, scheduler, "CPU", properties)
 
 
-def _kv_blocks(context: int, max_batch: int) -> int:
+def _room(context: int, max_batch: int) -> Room:
     """A lone sequence always fits. Memory is taken as blocks are first used."""
-    tokens = max(context, max_batch * min(context, _USUAL_TOKENS))
-    return -(-tokens // _BLOCK_TOKENS) + max_batch
-
-
-def _tokens_per_step(max_batch: int) -> int:
-    return _PROMPT_TOKENS_PER_STEP + max_batch
+    return Room.of(max_batch, max(context, max_batch * min(context, _USUAL_TOKENS)))
 
 
 def _warm_up(stepper: OpenVinoStepper, model: EngineModel, max_batch: int) -> None:
     """Kernels are made for a number of tokens when a step first has it, which takes longer than the step of a small
-    model: for all numbers that there can be, while the time lasts.
+    model: for all usual numbers, while the time lasts.
     """
     until = time.monotonic() + _WARM_UP_SECONDS
-    for tokens in range(1, min(_tokens_per_step(max_batch), model.context - 1) + 1):
+    for tokens in range(1, min(_USUAL_STEP + max_batch, model.context - 1) + 1):
         sequences = tokens if tokens <= max_batch else 1
         _run(stepper, sequences, model.allowed[:1] * (tokens // sequences))
         if time.monotonic() > until:

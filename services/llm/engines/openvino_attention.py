@@ -14,12 +14,15 @@ from services.llm.engines.openvino_constants import floats, ints
 
 @dataclass(frozen=True)
 class Inputs:
-    """ids, mask and positions [B, S]; beams [B]."""
+    """ids, mask and positions [B, S]; beams [B]; drawn [N]: the rows of B whose scores are wanted. Where attention is
+    paged, a token is a row.
+    """
 
     ids: Node
     mask: Node
     positions: Node
     beams: Node
+    drawn: Node
 
     @classmethod
     def make(cls) -> "Inputs":
@@ -28,11 +31,12 @@ class Inputs:
             _parameter("attention_mask", [-1, -1], np.int64),
             _parameter("position_ids", [-1, -1], np.int64),
             _parameter("beam_idx", [-1], np.int32),
+            _parameter("sampled_tokens_indices", [-1], np.int64),
         )
 
     @property
     def parameters(self) -> list[Node]:
-        return [self.ids, self.mask, self.positions, self.beams]
+        return [self.ids, self.mask, self.positions, self.beams, self.drawn]
 
 
 @dataclass(frozen=True)

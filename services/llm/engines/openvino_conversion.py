@@ -20,7 +20,7 @@ from services.llm.engines.openvino_precision import PRECISIONS
 from services.llm.weights import Weights
 
 # To be raised with every change to the graph or to the precisions.
-_FORMAT = 3
+_FORMAT = 4
 
 
 def converted(model: EngineModel, precision: str, cache: Path, library: Path | None = None) -> Path:

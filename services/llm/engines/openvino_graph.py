@@ -34,11 +34,12 @@ class Qwen2Graph:
         inputs = Inputs.make()
         attention = Attention.make(self.config, inputs)
         hidden = ops.gather(self.embeddings, inputs.ids, ints(0))
-        projections = self.layers.enter(hidden)
+        projections = self.layers.project(0, hidden)
         for layer in range(self.config.num_hidden_layers):
             attended = attention.attend(f"model.layers.{layer}", *projections)
             hidden, projections = self.layers.leave(layer, attended, hidden)
-        logits = ops.result(self._logits(*projections))
+        drawn = ops.gather(hidden, inputs.drawn, ints(0))
+        logits = ops.result(self._logits(*self.layers.project(self.config.num_hidden_layers, drawn)))
         logits.output(0).get_tensor().set_names({"logits"})
         return ov.Model([logits], attention.sinks, inputs.parameters, "qwen2")
 

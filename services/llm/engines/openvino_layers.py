@@ -21,11 +21,11 @@ class Layers(Protocol):
     of the head's rows.
     """
 
-    def enter(self, hidden: Node) -> Sequence[Node]:
-        """The projections of the first layer."""
+    def project(self, layer: int, hidden: Node) -> Sequence[Node]:
+        """The projections alone."""
 
     def leave(self, layer: int, attended: Node, hidden: Node) -> tuple[Node, Sequence[Node]]:
-        """Hidden states behind a layer, from what it attended to, and the projections of the next."""
+        """Hidden states behind a layer, from what it attended to, and the projections of the next, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class LayerWeights:
         weights = Weights(model.directory)
         head = weights["lm_head.weight" if "lm_head.weight" in weights else EMBEDDINGS]
         return cls(load_config(model.directory), weights, head[list(model.allowed)])
+
+    def last(self, layer: int) -> bool:
+        return layer + 1 == self.config.num_hidden_layers
 
     def projections(self, layer: int) -> list[tuple[Float32, Float32 | None]]:
         """Matrices [N, D] and biases [N]."""
@@ -69,19 +72,16 @@ class MatMulLayers:
     weights: LayerWeights
     precision: str
 
-    def enter(self, hidden: Node) -> Sequence[Node]:
-        return self._project(0, hidden)
+    def project(self, layer: int, hidden: Node) -> Sequence[Node]:
+        normed = self._norm(self.weights.attention_norm(layer), hidden)
+        return [self._multiply(*linear, normed) for linear in self.weights.projections(layer)]
 
     def leave(self, layer: int, attended: Node, hidden: Node) -> tuple[Node, Sequence[Node]]:
         hidden = ops.add(hidden, self._linear(layer, "self_attn.o_proj", attended))
         normed = self._norm(self.weights.mlp_norm(layer), hidden)
         gate, up = (self._linear(layer, f"mlp.{part}_proj", normed) for part in ("gate", "up"))
         hidden = ops.add(hidden, self._linear(layer, "mlp.down_proj", ops.multiply(ops.swish(gate), up)))
-        return hidden, self._project(layer + 1, hidden)
-
-    def _project(self, layer: int, hidden: Node) -> Sequence[Node]:
-        normed = self._norm(self.weights.attention_norm(layer), hidden)
-        return [self._multiply(*linear, normed) for linear in self.weights.projections(layer)]
+        return hidden, [] if self.weights.last(layer) else self.project(layer + 1, hidden)
 
     def _linear(self, layer: int, name: str, value: Node) -> Node:
         return self._multiply(*self.weights.linear(layer, name), value)

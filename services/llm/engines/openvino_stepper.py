@@ -1,9 +1,13 @@
-"""openvino-genai's ContinuousBatchingPipeline as a Stepper. One `step` draws one token for every sequence in the batch,
-or computes a part of the prompts that wait.
+"""openvino-genai's ContinuousBatchingPipeline as a Stepper. One `step` computes the prompts that it takes in and draws
+one token for every sequence.
+
+It takes in only what is computed whole and kept to its end: where the pipeline cuts a prompt, or which sequence it
+computes again, depends on the others, and a part of one token is computed by another kernel, with other rounding.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 import openvino as ov
@@ -24,6 +28,28 @@ _METRICS = {
 }
 
 
+# Of the prompts of a step, where there is more than one: whoever draws waits for them.
+PROMPT_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Room:
+    """Of a pipeline: sequences, and blocks of their cache."""
+
+    sequences: int
+    blocks: int
+    block_tokens: ClassVar[int] = 32  # On CPUs.
+
+    @classmethod
+    def of(cls, sequences: int, tokens: int) -> "Room":
+        """`tokens` of all sequences together."""
+        return cls(sequences, cls.blocks_of(tokens) + sequences)
+
+    @classmethod
+    def blocks_of(cls, tokens: int) -> int:
+        return -(-tokens // cls.block_tokens)
+
+
 class _Output(Protocol):
     generated_ids: list[int]
 
@@ -40,31 +66,62 @@ class _Handle(Protocol):
     def get_status(self) -> genai.GenerationStatus: ...
 
 
+@dataclass(frozen=True)
+class _Sequence:
+    """`blocks` of the cache that it may need."""
+
+    handle: _Handle
+    blocks: int
+
+
 class OpenVinoStepper:
     """Owns the pipeline."""
 
-    def __init__(self, pipeline: genai.ContinuousBatchingPipeline) -> None:
+    def __init__(self, pipeline: genai.ContinuousBatchingPipeline, room: Room) -> None:
         self._pipeline = pipeline
-        self._handles: dict[int, _Handle] = {}
+        self._room = room
+        self._waiting: dict[int, Job] = {}
+        self._sequences: dict[int, _Sequence] = {}
+        self._dropped: list[int] = []
         self._measured = pipeline.get_metrics()
 
     def submit(self, job: Job) -> None:
-        prompt = ov.Tensor(np.array([job.prompt], np.int64))
-        self._handles[job.ticket] = self._pipeline.add_request(job.ticket, prompt, _generation_config(job))
+        self._waiting[job.ticket] = job
 
     def cancel(self, ticket: int) -> None:
-        self._handles[ticket].cancel()
+        if sequence := self._sequences.get(ticket):
+            sequence.handle.cancel()
+        elif self._waiting.pop(ticket, None):
+            self._dropped.append(ticket)
 
     def step(self) -> Iterable[Drawn]:
+        self._take_in()
         self._pipeline.step()
         self._measured = self._pipeline.get_metrics()
-        for ticket, handle in list(self._handles.items()):
-            ids = _unread(handle)
-            done = handle.get_status() != genai.GenerationStatus.RUNNING
+        for ticket, sequence in list(self._sequences.items()):
+            ids = _unread(sequence.handle)
+            done = sequence.handle.get_status() != genai.GenerationStatus.RUNNING
             if done:
-                del self._handles[ticket]
+                del self._sequences[ticket]
             if ids or done:
                 yield Drawn(ticket, ids, done)
+        while self._dropped:
+            yield Drawn(self._dropped.pop(), [], True)
+
+    def _take_in(self) -> None:
+        """Those who have waited longest, while there is room."""
+        prompts, blocks = 0, sum(sequence.blocks for sequence in self._sequences.values())
+        for job in list(self._waiting.values()):
+            needed = Room.blocks_of(len(job.prompt) + job.sampling.max_tokens)
+            full = len(self._sequences) == self._room.sequences or blocks + needed > self._room.blocks
+            if full or (prompts and prompts + len(job.prompt) > PROMPT_TOKENS):
+                break
+            del self._waiting[job.ticket]
+            prompt = ov.Tensor(np.array([job.prompt], np.int64))
+            handle = self._pipeline.add_request(job.ticket, prompt, _generation_config(job))
+            self._sequences[job.ticket] = _Sequence(handle, needed)
+            prompts += len(job.prompt)
+            blocks += needed
 
     def metrics(self) -> Iterable[Metric]:
         """Of the last step."""

@@ -10,7 +10,7 @@
 // 0 for what the CPU has.
 // Weights: matrices [N, K] in blocks of 32 rows: u8 [K / 4, 32, 4], values + 128; the rows' scales f32 [32]; their biases
 // f32 [32]. The last block of a matrix is filled up. In order: output; norm f32 [K]; gate and up, block by block in turn;
-// down; norm f32 [K]; the projections.
+// down; norm f32 [K] and the projections, if there are any.
 
 #include <immintrin.h>
 
@@ -200,6 +200,7 @@ public:
             evaluation.multiply(changed, width, false, changed);
             hidden = changed;
         }
+        if (widths.empty()) return true;
         evaluation.take(hidden, count, width, true);
         for (const int64_t columns : widths)
             evaluation.multiply(outputs[output++].data<float>(), columns, false, nullptr);

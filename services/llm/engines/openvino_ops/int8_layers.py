@@ -39,8 +39,8 @@ class Int8Layers:
     def __post_init__(self) -> None:
         self._nodes.add_extension(str(self.library))
 
-    def enter(self, hidden: Node) -> Sequence[Node]:
-        return self._node(0, [], [hidden], 0)
+    def project(self, layer: int, hidden: Node) -> Sequence[Node]:
+        return self._node([], layer, [hidden], 0)
 
     def leave(self, layer: int, attended: Node, hidden: Node) -> tuple[Node, Sequence[Node]]:
         output, gate, up, down = (
@@ -49,13 +49,15 @@ class Int8Layers:
         )
         norm, pairs = _bytes(self.weights.mlp_norm(layer)), np.stack([gate, up], axis=1)
         middle = self.weights.config.intermediate_size
-        hidden, *projections = self._node(layer + 1, [output, norm, pairs, down], [hidden, attended], middle)
+        following = None if self.weights.last(layer) else layer + 1
+        hidden, *projections = self._node([output, norm, pairs, down], following, [hidden, attended], middle)
         return hidden, projections
 
-    def _node(self, layer: int, before: Sequence[Bytes], values: Sequence[Node], middle: int) -> Sequence[Node]:
-        """What comes before the projections of `layer`, and they themselves."""
-        projections = self.weights.projections(layer)
-        weights = [*before, _bytes(self.weights.attention_norm(layer)), *(_blocks(*each) for each in projections)]
+    def _node(self, before: Sequence[Bytes], layer: int | None, values: Sequence[Node], middle: int) -> Sequence[Node]:
+        """What comes before the projections of `layer`, if there is one, and they themselves."""
+        projections = [] if layer is None else self.weights.projections(layer)
+        norm = [] if layer is None else [_bytes(self.weights.attention_norm(layer))]
+        weights = [*before, *norm, *(_blocks(*each) for each in projections)]
         constant = ops.constant(np.concatenate([each.reshape(-1) for each in weights]))
         attributes = {
             "widths": [len(matrix) for matrix, _ in projections],
