@@ -17,7 +17,7 @@ CONTINUOUS_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one run, or medians of several, whose counts are then their sums.
+    """Of one run, or medians of several, whose counts are then their sums. `server_ttfb`: see Heard.
 
     `continuity`: share of the replies with less underrun than anybody minds; `audio_rate`: audio-seconds a second;
     `reply_rate`: replies a second; `cpu`: CPU-seconds per audio-second by stage; `calls`: of them those of event
@@ -29,6 +29,7 @@ class Figures:
     failed: Mapping[str, int]
     ttfa_p50: float
     ttfa_p95: float
+    server_ttfb_p95: float
     underrun_p50: float
     underrun_p95: float
     underrun_worst: float
@@ -59,6 +60,7 @@ def figures(run: Run, before: Usage, after: Usage) -> Figures:
         failed=failed,
         ttfa_p50=percentile(ttfa, 50),
         ttfa_p95=percentile(ttfa, 95),
+        server_ttfb_p95=percentile([reply.server_ttfb for reply in heard], 95),
         underrun_p50=percentile(underrun, 50),
         underrun_p95=percentile(underrun, 95),
         underrun_worst=max(underrun),

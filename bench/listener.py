@@ -1,5 +1,6 @@
 """One request and what a listener makes of the reply."""
 
+import re
 import time
 from dataclasses import dataclass
 
@@ -10,15 +11,19 @@ from bench.system import System
 from bench.texts import Ask
 
 TOO_MANY = 429
+_TTFB = re.compile(r"ttfb;dur=([\d.]+)")
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A whole reply. `ttfa`: from the request to the first audible sample; `underrun`: see Player."""
+    """A whole reply. `ttfa`: from the request to the first audible sample; `underrun`: see Player. `server_ttfb`: what
+    the server says of its own time to the first byte, 0 where it says nothing.
+    """
 
     ttfa: float
     audio: float
     underrun: float
+    server_ttfb: float
 
 
 @dataclass(frozen=True)
@@ -58,4 +63,9 @@ async def _listen(client: aiohttp.ClientSession, system: System, ask: Ask) -> Ou
             player.received(chunk, time.perf_counter())
     if player.first_sound_at is None:
         return Failed("silence")
-    return Heard(player.first_sound_at - asked_at, player.audio, player.underrun)
+    return Heard(player.first_sound_at - asked_at, player.audio, player.underrun, _server_ttfb(reply))
+
+
+def _server_ttfb(reply: aiohttp.ClientResponse) -> float:
+    said = _TTFB.search(reply.headers.get("server-timing", ""))
+    return float(said[1]) / 1000 if said else 0.0

@@ -7,7 +7,7 @@ from bench.listener import Failed, Heard, Outcome, TurnedAway
 from bench.load import Run
 from bench.usage import Usage
 
-HEARD: list[Outcome] = [Heard(ttfa=0.1, audio=2.0, underrun=0.0), Heard(ttfa=0.3, audio=3.0, underrun=0.2)]
+HEARD: list[Outcome] = [Heard(0.1, 2.0, 0.0, server_ttfb=0.06), Heard(0.3, 3.0, 0.2, server_ttfb=0.26)]
 BEFORE = Usage({"llm": 1.0}, {"llm": 5}, {"llm": 0.1})
 AFTER = Usage({"llm": 3.0}, {"llm": 7}, {"llm": 0.6})
 OTHERS: list[Outcome] = [TurnedAway(1.0), Failed("500"), Failed("500")]
@@ -21,6 +21,7 @@ def test_figures_are_those_of_the_replies() -> None:
     found = of(*HEARD, *OTHERS)
     assert (found.replies, found.turned_away, found.failed) == (2, 1, {"500": 2})
     assert found.ttfa_p50 == pytest.approx(0.2)
+    assert found.server_ttfb_p95 == pytest.approx(0.25)
     assert (found.underrun_worst, found.continuity) == (0.2, 0.5)
     assert (found.audio_rate, found.reply_rate) == (2.5, 1.0)
     assert found.cpu["llm"] == pytest.approx(0.4)

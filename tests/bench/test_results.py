@@ -19,6 +19,7 @@ def figures(ttfa: float, reply_rate: float = 2.0) -> Figures:
         failed={"500": 1},
         ttfa_p50=ttfa,
         ttfa_p95=2 * ttfa,
+        server_ttfb_p95=ttfa,
         underrun_p50=0.0,
         underrun_p95=0.01,
         underrun_worst=0.02,

@@ -22,7 +22,7 @@ from services.gateway.rest.middleware.request_id import RequestId
 from services.gateway.rest.options import RestOptions
 
 ROUTERS = (*openai.ROUTERS, probes.router)
-_EXPOSED_HEADERS = ("x-request-id", "retry-after")
+_EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
 
 
 def create_app(gateway: Gateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:

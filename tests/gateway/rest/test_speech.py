@@ -97,6 +97,19 @@ async def test_the_first_bytes_leave_before_the_last_are_made(client, gateway):
         assert b"".join([chunk async for chunk in chunks]) == b"last"
 
 
+async def test_a_reply_says_how_long_it_took_to_begin(client, gateway):
+    """Not how long it takes to its end."""
+    ready, last = asyncio.Event(), asyncio.Event()
+    gateway.script = (ready, b"first", last, b"last")
+    asyncio.get_running_loop().call_later(0.2, ready.set)
+    async with client.stream("POST", "/v1/audio/speech", json={"input": "Hi."}) as reply:
+        name, milliseconds = reply.headers["server-timing"].split(";dur=")
+        last.set()
+        await reply.aread()
+    assert name == "ttfb"
+    assert 150 <= float(milliseconds) < 5000
+
+
 async def test_the_request_id_reaches_the_pipeline(client, gateway):
     await client.post("/v1/audio/speech", json={"input": "Hi."}, headers={"x-request-id": "abc-1"})
     assert gateway.contexts[0].request_id == "abc-1"

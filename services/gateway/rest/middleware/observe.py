@@ -1,9 +1,10 @@
-"""Rate, errors and duration of every HTTP request, and one log line for each."""
+"""Rate, errors and duration of every HTTP request, a log line for each, and in each reply how long it took to begin."""
 
 import logging
 import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.runtime.errors import Cancelled, VoxlineError, row
@@ -35,6 +36,8 @@ class HttpMetrics:
 
 
 class Observe:
+    """`Server-Timing: ttfb;dur=MS` tells how long the reply took to begin: where it is streamed, to the first audio."""
+
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app
         self._metrics = metrics
@@ -50,6 +53,8 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                milliseconds = 1000 * (time.monotonic() - started)
+                MutableHeaders(scope=message)["server-timing"] = f"ttfb;dur={milliseconds:.1f}"
             await send(message)
 
         self._metrics.in_flight.inc()
