@@ -28,7 +28,7 @@ from rich.table import Table
 from services.cli.model import BUNDLED
 from services.codec.families.spark.decoder import Samples, SparkDetokenizer
 from services.codec.families.spark.layers.convolution import computed, reset_computed
-from services.llm.engines import default_engine, engine_loader
+from services.llm.engines import engine_loader
 from services.llm.engines.engine import Engine, EngineOptions
 from services.llm.events import CodesDrawn, SpeakerNamed
 from services.llm.families import load_family
@@ -82,7 +82,7 @@ async def speak(model: Path, count: int) -> list[Utterance]:
     sentences = islice(cycle(SENTENCES.read_text().splitlines()), count)
     with tempfile.TemporaryDirectory() as cache:
         options = EngineOptions("f32", threads=1, max_batch=1, cache_directory=Path(cache))
-        engine = await engine_loader(default_engine()).load(family.engine_model, options)
+        engine = await engine_loader("openvino").load(family.engine_model, options)
         try:
             return [
                 await utterance(family, engine, sentence, voice, seed)

@@ -41,7 +41,8 @@ def llm_speed(model: Path, sequences: int, tokens: int) -> Speed:
     """Of one sequence and of several, each of which draws `tokens`, in turn with the memory's: of the engine and the
     precision that this machine gets by default, on one thread.
     """
-    engine_model, name = load_family("spark", model).engine_model, default_engine()
+    engine_model = load_family("spark", model).engine_model
+    name = default_engine(engine_model, _cache())
     precision = default_precision(name)
     options = EngineOptions(precision, threads=1, max_batch=sequences, cache_directory=_cache())
     tries = asyncio.run(_tries(engine_loader(name), engine_model, options, sequences, tokens))

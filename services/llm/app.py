@@ -34,13 +34,13 @@ async def load_stage(settings: LlmSettings) -> LlmStage:
     family = load_family(settings.family, settings.model)
     directory = family.engine_model.directory
     check_tensors(Weights(directory), load_config(directory))
-    name = default_engine() if settings.engine == "auto" else settings.engine
-    model = family.engine_model
+    model, cache = family.engine_model, settings.cache_dir.expanduser()
+    name = default_engine(model, cache) if settings.engine == "auto" else settings.engine
     options = EngineOptions(
         precision=default_precision(name) if settings.precision == "auto" else settings.precision,
         threads=settings.threads,
         max_batch=settings.max_batch,
-        cache_directory=settings.cache_dir.expanduser(),
+        cache_directory=cache,
     )
     return compose(family, await engine_loader(name).load(model, options), name, settings)
 

@@ -60,6 +60,13 @@ class Weights(Mapping[str, Float32]):
         return len(self._stored)
 
 
+def int8_rows(matrix: Float32) -> tuple[NDArray[np.int8], Float32]:
+    """[N, K] as int8, and scales [N]: a row's largest magnitude / 127. Groups would cost memory and time."""
+    scales = np.abs(matrix).max(axis=1) / np.float32(127.0)
+    scales[scales == 0.0] = 1.0
+    return np.rint(matrix / scales[:, None]).astype(np.int8), scales
+
+
 def _stored(path: Path) -> Iterator[tuple[str, _Stored]]:
     start, entries = _header(path)
     room = path.stat().st_size - start

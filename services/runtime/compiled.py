@@ -1,5 +1,6 @@
 """Compiles C++ where it runs, once: the library is kept under a name made of all that it depends on."""
 
+import ctypes
 import hashlib
 import logging
 import platform
@@ -36,6 +37,16 @@ class Source:
         for path in self.files:
             digest.update(path.read_bytes())
         return digest.hexdigest()[:32]
+
+
+def loaded(source: Source, cache: Path) -> ctypes.CDLL | None:
+    """What is compiled, at the first start; None, which is logged, where there is none or it cannot be loaded."""
+    path = compiled(source, cache)
+    try:
+        return ctypes.CDLL(str(path)) if path else None
+    except OSError as exc:  # A folder that nothing may be run from, for instance.
+        _log.warning("%s cannot be loaded (%s), %s", path, exc, source.without)
+        return None
 
 
 def compiled(source: Source, cache: Path) -> Path | None:

@@ -1,13 +1,19 @@
 """Checkpoints and the pieces on top of them that most tests of the LLM stage need."""
 
-import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
+from transformers import Qwen2ForCausalLM
 
 from services.llm.engines.engine import EngineModel
 from services.llm.families import load_family
 from services.llm.families.family import Family
+from services.llm.voices import Design, DesignedVoice, Gender
+
+Logits = NDArray[np.float32]
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,13 +45,22 @@ def tiny_model(tiny_family: Family) -> EngineModel:
     return tiny_family.engine_model
 
 
-@pytest.fixture(scope="session")
-def operations(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    assert shutil.which("g++"), "without it these tests say nothing: apt-get install g++"
-    # Only one engine has it.
-    from services.llm.engines.openvino_ops.library import compiled
+def prompted(family: Family) -> list[int]:
+    """A prompt, and something after it."""
+    prompt = family.prompt("A bright new morning begins.", DesignedVoice(Design(Gender.FEMALE)))
+    return [*prompt.ids, *family.engine_model.allowed[::11]]
 
-    path = compiled(tmp_path_factory.mktemp("cache"))
-    if path is None:
-        pytest.skip("this CPU has no VNNI")
-    return path
+
+def reference(model: EngineModel, ids: list[int]) -> Logits:
+    """By transformers, [S, V]."""
+    qwen2 = Qwen2ForCausalLM.from_pretrained(model.directory, dtype=torch.float32)
+    with torch.inference_mode():
+        logits: Logits = qwen2(torch.tensor([ids])).logits[0].numpy()
+    return logits
+
+
+def correlation(model: EngineModel, found: Logits, expected: Logits) -> float:
+    """Of the logits of a position, averaged over positions."""
+    allowed = list(model.allowed)
+    pairs = zip(found[:, allowed], expected[:, allowed], strict=True)
+    return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in pairs]))

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from services.llm.checkpoint import UnusableCheckpoint
 from services.llm.engines import ENGINES, default_precision, engine_loader
+from services.llm.engines.cpu.engine import runs
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.families.family import Family
 from services.llm.sampling import Sampling
@@ -20,13 +21,15 @@ from services.runtime.errors import InvalidRequest, TooLarge
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-RUNNABLE = [name for name in ENGINES if find_spec(name) is not None]
+# The name of a library, but for our own engine, which is compiled.
+RUNNABLE = [name for name in ENGINES if name == "cpu" or find_spec(name) is not None]
 # Text lies below; the last ids are kept out of what may be drawn, like the ids without a token of other checkpoints.
 FIRST_ADDED, END, LAST, VOCABULARY = 256, 258, 5634, 5712
 LENGTHS = (1, 5, 9, 17, 33, 40, 64, 200)
 PROMPTS = [tuple(range(50 * place, 50 * place + length)) for place, length in enumerate(LENGTHS)]
 # Everything may be drawn, and is about as likely.
 MEASURED = {
+    "cpu": {"cpu_sequences", "cpu_cache_usage"},
     "openvino": {"openvino_requests", "openvino_cache_usage"},
     "transformers": set(),
     "vllm": {"vllm:generation_tokens_total", "vllm:kv_cache_usage_perc", "vllm:prefix_cache_hits_total"},
@@ -39,8 +42,10 @@ def options(name: str, cache: Path) -> EngineOptions:
 
 
 @pytest.fixture(scope="module", params=RUNNABLE)
-def name(request: pytest.FixtureRequest) -> str:
+def name(request: pytest.FixtureRequest, model: EngineModel, cache: Path) -> str:
     engine: str = request.param
+    if engine == "cpu" and not runs(model, cache):
+        pytest.skip("there is no g++, or this CPU has no VNNI")
     return engine
 
 

@@ -10,36 +10,17 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
-import torch
-from numpy.typing import NDArray
-from transformers import Qwen2ForCausalLM
 
-from services.llm.engines import openvino
-from services.llm.engines.engine import Engine, EngineModel, EngineOptions
-from services.llm.engines.openvino import OpenVinoEngine, open_pipeline, usual_threads
+from services.llm.engines.engine import EngineModel, EngineOptions
+from services.llm.engines.openvino import open_pipeline
 from services.llm.engines.openvino_conversion import built, converted
 from services.llm.engines.openvino_graph import NEVER
 from services.llm.engines.openvino_stepper import OpenVinoStepper, Room
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.families.family import Family
 from services.llm.sampling import Sampling
-from services.llm.voices import Design, DesignedVoice, Gender
-from services.runtime.cpus import cpus
 
-Logits = NDArray[np.float32]
-
-
-def prompted(family: Family) -> list[int]:
-    """A prompt, and something after it."""
-    prompt = family.prompt("A bright new morning begins.", DesignedVoice(Design(Gender.FEMALE)))
-    return [*prompt.ids, *family.engine_model.allowed[::11]]
-
-
-def reference(model: EngineModel, ids: list[int]) -> Logits:
-    qwen2 = Qwen2ForCausalLM.from_pretrained(model.directory, dtype=torch.float32)
-    with torch.inference_mode():
-        logits: Logits = qwen2(torch.tensor([ids])).logits[0].numpy()
-    return logits
+from .conftest import Logits, correlation, prompted, reference
 
 
 @pytest.fixture(scope="module", params=["small_family", "tiny_family"])
@@ -65,12 +46,8 @@ def small_expected(small_family: Family, small_ids: list[int]) -> Logits:
 
 def computed(model: EngineModel, precision: str, ids: list[int]) -> Logits:
     """[S, V], without a cache before."""
-    return logits_of(built(model, precision), ids)
-
-
-def logits_of(graph: ov.Model, ids: list[int]) -> Logits:
     properties = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    request = ov.Core().compile_model(graph, "CPU", properties).create_infer_request()
+    request = ov.Core().compile_model(built(model, precision), "CPU", properties).create_infer_request()
     inputs = {
         "input_ids": np.array([ids]),
         "attention_mask": np.ones((1, len(ids)), np.int64),
@@ -116,22 +93,6 @@ def test_fewer_bits_keep_the_shape_of_the_logits(
     assert likeness <= mean
     # The checkpoint is in bf16 itself.
     assert (mean < 1 - 1e-7) == (precision != "bf16")
-
-
-def test_our_operation_is_as_near_as_openvinos(
-    operations: Path, small_family: Family, small_ids: list[int], small_expected: Logits
-) -> None:
-    model = small_family.engine_model
-    ours, theirs = (logits_of(built(model, "int8", library), small_ids) for library in (operations, None))
-    assert correlation(model, ours, small_expected) >= 0.999
-    assert (ours != theirs).any()
-
-
-def correlation(model: EngineModel, found: Logits, expected: Logits) -> float:
-    """Of the logits of a position, averaged over positions."""
-    allowed = list(model.allowed)
-    pairs = zip(found[:, allowed], expected[:, allowed], strict=True)
-    return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in pairs]))
 
 
 @pytest.fixture
@@ -192,28 +153,3 @@ async def test_sequences_beyond_the_cache_wait_and_keep_their_tokens(small_famil
     together = await asyncio.gather(*map(drawn, range(2)))
     assert together == alone
     await engine.close()
-
-
-async def test_int8_draws_the_same_with_any_threads_alone_and_in_a_batch(
-    operations: Path, small_family: Family, small_ids: list[int]
-) -> None:
-    sampling = Sampling(max_tokens=60, min_tokens=60, seed=5)
-    drawn = []
-    for threads in (1, 2):
-        options = EngineOptions("int8", threads, max_batch=4, cache_directory=operations.parent)
-        engine = await OpenVinoEngine.load(small_family.engine_model, options)
-
-        async def ids(engine: Engine = engine) -> list[int]:
-            return [token async for chunk in engine.generate(small_ids, sampling, frozenset()) for token in chunk]
-
-        for together in (1, 4):
-            drawn += await asyncio.gather(*(ids() for _ in range(together)))
-        await engine.close()
-    assert len(drawn) == 10
-    assert all(ids == drawn[0] for ids in drawn)
-
-
-def test_only_a_large_model_has_more_than_one_thread(small_family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert usual_threads(small_family.engine_model) == 1
-    monkeypatch.setattr(openvino, "LARGE", 1)
-    assert usual_threads(small_family.engine_model) == min(cpus(), 8)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.compiled import Source, compiled
+from services.runtime.compiled import Source, compiled, loaded
 
 assert shutil.which("g++"), "without it these tests say nothing: apt-get install g++"
 
@@ -76,3 +76,14 @@ def test_a_compiler_that_fails_is_reported_and_leaves_nothing(
     assert "g++ failed, so there is no answer." in caplog.text
     assert "answer.h" in str(caplog.records[0].__dict__["stderr"])
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_library_that_cannot_be_loaded_is_done_without(
+    source: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a folder that nothing may be run from."""
+    made = compiled(source, tmp_path / "cache")
+    assert made is not None
+    made.write_text("no library")
+    assert loaded(source, tmp_path / "cache") is None
+    assert "cannot be loaded" in caplog.text

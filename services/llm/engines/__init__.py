@@ -4,16 +4,18 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from services.llm.engines.engine import EngineLoader
+from services.llm.engines.cpu.engine import runs
+from services.llm.engines.engine import EngineLoader, EngineModel
 
 ENGINES = {
+    "cpu": "services.llm.engines.cpu.engine:CpuEngine",
     "openvino": "services.llm.engines.openvino:OpenVinoEngine",
     "transformers": "services.llm.engines.transformers:TransformersEngine",
     "vllm": "services.llm.engines.vllm:VllmEngine",
 }
 
-# On openvino 8 bits are twice as fast as float32, even where that fits the caches; see docs/performance.md.
-_PRECISIONS = {"openvino": "int8", "transformers": "f32", "vllm": "bf16"}
+# On CPUs 8 bits are twice as fast as float32, even where that fits the caches; see docs/performance.md.
+_PRECISIONS = {"cpu": "int8", "openvino": "int8", "transformers": "f32", "vllm": "bf16"}
 
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
@@ -28,9 +30,13 @@ def engine_loader(name: str) -> EngineLoader:
     return loader
 
 
-def default_engine() -> str:
-    """vllm where it is installed and an NVIDIA GPU is there to run it; else openvino."""
-    return "vllm" if _NVIDIA.exists() and find_spec("vllm") is not None else "openvino"
+def default_engine(model: EngineModel, cache: Path) -> str:
+    """vllm where it is installed and an NVIDIA GPU is there to run it; else cpu where it can be compiled, into `cache`,
+    and computes such a model; else openvino.
+    """
+    if _NVIDIA.exists() and find_spec("vllm") is not None:
+        return "vllm"
+    return "cpu" if runs(model, cache) else "openvino"
 
 
 def default_precision(engine: str) -> str:

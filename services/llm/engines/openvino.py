@@ -1,12 +1,11 @@
-"""openvino: the engine for CPUs, continuous batching over paged attention.
+"""openvino: the engine for CPUs without VNNI and for other precisions, continuous batching over paged attention.
 
-Seeds: in f32, bf16 and, by our own operation, int8 a request's tokens do not depend on what else is in the batch. In
-int8 without it and in q4_0 that holds with one thread; with more, OpenVINO splits the attention of a lone sequence
-otherwise than that of a batch, and few bits make another token of another rounding.
+Seeds: in f32 and bf16 a request's tokens do not depend on what else is in the batch. In int8 and q4_0 that holds with
+one thread; with more, OpenVINO splits the attention of a lone sequence otherwise than that of a batch, and few bits
+make another token of another rounding.
 """
 
 import asyncio
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -16,15 +15,11 @@ import openvino_genai as genai
 
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.engines.openvino_conversion import converted
-from services.llm.engines.openvino_ops.int8_layers import fits
-from services.llm.engines.openvino_ops.library import compiled, use_threads
 from services.llm.engines.openvino_precision import PRECISIONS
 from services.llm.engines.openvino_stepper import OpenVinoStepper, Room
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Job
 from services.llm.sampling import Sampling
-from services.llm.weights import Weights
-from services.runtime.cpus import cpus
 
 # What a sequence seldom exceeds: 40 s of speech, or a reference and a sentence. Where all do, some wait. A cache that
 # grows on demand is copied whole every 32 steps (27 ms for 16 sequences of 1000 tokens).
@@ -32,8 +27,6 @@ _USUAL_TOKENS = 2048
 # A step of the pipeline keeps Python's interpreter. Whoever waits for it gets it behind the step, but only after having
 # waited so long: by Python's own 5 ms an event loop misses ten steps of a small model. Each asking wakes it.
 _SWITCH_SECONDS = 0.0005
-# Weights, from which on a step waits for memory; and threads that together read as fast as memory gives.
-LARGE, _MOST_THREADS = 100_000_000, 8
 # Prompt tokens that a step seldom exceeds: a sentence of 100 characters.
 _USUAL_STEP = 112
 # A large model's steps take longer than its kernels, and these are made as they are needed.
@@ -52,32 +45,14 @@ class OpenVinoEngine:
 
 def _load(model: EngineModel, options: EngineOptions) -> OpenVinoStepper:
     sys.setswitchinterval(_SWITCH_SECONDS)
-    library = _library(model, options)
-    if library is not None:
-        use_threads(library, options.threads or usual_threads(model))
-    directory = converted(model, options.precision, options.cache_directory, library)
+    directory = converted(model, options.precision, options.cache_directory)
     room = _room(model.context, options.max_batch)
-    stepper = OpenVinoStepper(open_pipeline(directory, options, room, library), room)
+    stepper = OpenVinoStepper(open_pipeline(directory, options, room), room)
     _warm_up(stepper, model, options.max_batch)
     return stepper
 
 
-def _library(model: EngineModel, options: EngineOptions) -> Path | None:
-    wanted = options.precision == "int8" and fits(Weights(model.directory))
-    return compiled(options.cache_directory) if wanted else None
-
-
-def usual_threads(model: EngineModel) -> int:
-    """A small model's steps are over before other threads have woken."""
-    weights = Weights(model.directory)
-    size = sum(math.prod(weights.shape(name)) for name in weights)
-    return min(cpus(), _MOST_THREADS) if size > LARGE else 1
-
-
-def open_pipeline(
-    directory: Path, options: EngineOptions, room: Room, library: Path | None = None
-) -> genai.ContinuousBatchingPipeline:
-    """`library`: of the operations that the IR needs."""
+def open_pipeline(directory: Path, options: EngineOptions, room: Room) -> genai.ContinuousBatchingPipeline:
     scheduler = genai.SchedulerConfig()
     scheduler.max_num_seqs = room.sequences
     # All that can be there: nothing is cut.
@@ -91,11 +66,8 @@ def open_pipeline(
         "KV_CACHE_PRECISION": "f32" if options.precision == "f32" else "f16",
         # It would draw the tokens of a step with as many threads as there are cores, at any number of sequences.
         "sampler_num_threads": 1,
-        # With more, it divides the attention of a lone sequence otherwise than a batch's: ours are the products' alone.
-        "INFERENCE_NUM_THREADS": 1 if library else options.threads or 1,
+        "INFERENCE_NUM_THREADS": options.threads or 1,
     }
-    if library is not None:
-        properties["extensions"] = [str(library)]
     return genai.ContinuousBatchingPipeline(directory, scheduler, "CPU", properties)
 
 

@@ -14,8 +14,7 @@ import openvino as ov
 
 from services.llm.engines.engine import EngineModel
 from services.llm.engines.openvino_graph import Qwen2Graph
-from services.llm.engines.openvino_layers import EMBEDDINGS, Layers, LayerWeights, MatMulLayers
-from services.llm.engines.openvino_ops.int8_layers import Int8Layers
+from services.llm.engines.openvino_layers import EMBEDDINGS, Layers, LayerWeights
 from services.llm.engines.openvino_precision import PRECISIONS
 from services.llm.weights import Weights
 
@@ -23,31 +22,27 @@ from services.llm.weights import Weights
 _FORMAT = 4
 
 
-def converted(model: EngineModel, precision: str, cache: Path, library: Path | None = None) -> Path:
-    """The directory of the IR; converts where it is not there yet. `library`: of our own operations, to compute int8
-    with; its name tells its contents. Raises UnusableCheckpoint, OSError.
-    """
-    target = cache / f"openvino-{precision}-{_digest(model, precision, library)}"
+def converted(model: EngineModel, precision: str, cache: Path) -> Path:
+    """The directory of the IR; converts where it is not there yet. Raises UnusableCheckpoint, OSError."""
+    target = cache / f"openvino-{precision}-{_digest(model, precision)}"
     if not target.exists():
-        _store(built(model, precision, library), target)
+        _store(built(model, precision), target)
     return target
 
 
-def built(model: EngineModel, precision: str, library: Path | None = None) -> ov.Model:
+def built(model: EngineModel, precision: str) -> ov.Model:
     weights = LayerWeights.read(model)
-    layers: Layers = MatMulLayers(weights, precision) if library is None else Int8Layers(weights, library)
     embeddings = PRECISIONS[precision](weights.weights[EMBEDDINGS])
-    return Qwen2Graph(weights.config, embeddings, layers, model.allowed).build()
+    return Qwen2Graph(weights.config, embeddings, Layers(weights, precision), model.allowed).build()
 
 
-def _digest(model: EngineModel, precision: str, library: Path | None) -> str:
+def _digest(model: EngineModel, precision: str) -> str:
     """Of the files' contents: the same checkpoint elsewhere is the same, a changed one is not."""
     recipe = {
         "format": _FORMAT,
         "openvino": ov.get_version(),
         "precision": precision,
         "allowed": model.allowed,
-        "library": library.name if library else None,
     }
     digest = hashlib.sha256(json.dumps(recipe).encode())
     for path in (model.directory / "config.json", *Weights(model.directory).paths):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from openvino import Node
 from openvino import opset13 as ops
@@ -14,18 +13,6 @@ from services.llm.engines.openvino_precision import PRECISIONS
 from services.llm.weights import Float32, Weights
 
 EMBEDDINGS = "model.embed_tokens.weight"
-
-
-class Layers(Protocol):
-    """Hidden states are [B, S, D]. Projections: queries, keys and values of a layer, or behind the last one the scores
-    of the head's rows.
-    """
-
-    def project(self, layer: int, hidden: Node) -> Sequence[Node]:
-        """The projections alone."""
-
-    def leave(self, layer: int, attended: Node, hidden: Node) -> tuple[Node, Sequence[Node]]:
-        """Hidden states behind a layer, from what it attended to, and the projections of the next, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +53,10 @@ class LayerWeights:
 
 
 @dataclass(frozen=True)
-class MatMulLayers:
-    """Of OpenVINO's own operations, in any precision."""
+class Layers:
+    """Hidden states are [B, S, D]. Projections: queries, keys and values of a layer, or behind the last one the scores
+    of the head's rows.
+    """
 
     weights: LayerWeights
     precision: str

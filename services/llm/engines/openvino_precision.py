@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 from openvino import Node
 from openvino import opset13 as ops
 
-from services.llm.weights import Float32
+from services.llm.weights import Float32, int8_rows
 
 # Values that share a scale, as in llama.cpp's q4_0.
 _GROUP = 32
@@ -23,15 +22,9 @@ def _bf16(weight: Float32) -> Node:
     return ops.convert(ops.constant(np.ascontiguousarray(weight), dtype=ov.Type.bf16), "f32")
 
 
-def int8_rows(weight: Float32) -> tuple[NDArray[np.int8], Float32]:
-    """[out, in] as int8, and scales [out, 1]: a row's largest magnitude / 127. Groups would cost memory and time."""
-    rows, scales = _scaled(weight, 127.0)
-    return rows.astype(np.int8), scales
-
-
 def _int8(weight: Float32) -> Node:
     rows, scales = int8_rows(weight)
-    return ops.multiply(ops.convert(ops.constant(rows), "f32"), ops.constant(scales))
+    return ops.multiply(ops.convert(ops.constant(rows), "f32"), ops.constant(scales[:, None]))
 
 
 def _q4_0(weight: Float32) -> Node:

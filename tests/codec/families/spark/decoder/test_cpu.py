@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from services.codec.families.spark.decoder import Samples, SparkDetokenizer
-from services.codec.families.spark.layers.cpu import library as library_module
 from services.codec.families.spark.layers.cpu.columns import Columns, Place, Row, SnakePattern, States, room
 from services.codec.families.spark.layers.cpu.convolution import Convolution, Depthwise, phases
 from services.codec.families.spark.layers.cpu.library import Kind, Library
@@ -189,16 +188,6 @@ def test_threads_and_company_change_no_bit(precision: str) -> None:
     together = streamed(SparkDetokenizer.load(BUNDLED, precision=precision), 5, 5)
     for one, other in zip(alone, together, strict=True):
         assert np.array_equal(one, other)
-
-
-def test_library_that_cannot_be_loaded_is_done_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As in a folder that nothing may be run from."""
-    (tmp_path / "broken.so").write_text("no library")
-    monkeypatch.setattr(library_module, "compiled", lambda *_: tmp_path / "broken.so")
-    assert Library.load(tmp_path) is None
-    assert "cannot be loaded" in caplog.text
 
 
 def test_without_a_compiler_torch_decodes(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 from enum import IntEnum
 from pathlib import Path
 
 import torch
 
-from services.runtime.compiled import Source, compiled
+from services.runtime.compiled import Source, loaded
 
-_log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 _SOURCE = Source(
     name="voxline-codec",
@@ -35,8 +33,8 @@ class Kind(IntEnum):
 class Library:
     """The C functions by name; `kinds`: the best kernel for each type of inputs, if there is any."""
 
-    def __init__(self, path: Path) -> None:
-        self._functions = ctypes.CDLL(str(path))
+    def __init__(self, functions: ctypes.CDLL) -> None:
+        self._functions = functions
         asked = self._functions["voxline_best_kind"]
         asked.argtypes, asked.restype = (ctypes.c_int64,), ctypes.c_int64
         found = {torch.float32: asked(0), torch.bfloat16: asked(1)}
@@ -45,14 +43,10 @@ class Library:
     @classmethod
     def load(cls, cache: Path) -> Library | None:
         """Compiled at first; None where that cannot be done, or the CPU has no vectors."""
-        path = compiled(_SOURCE, cache)
-        if path is None:
+        functions = loaded(_SOURCE, cache)
+        if functions is None:
             return None
-        try:
-            library = cls(path)
-        except OSError as exc:  # A folder that nothing may be run from, for instance.
-            _log.warning("%s cannot be loaded (%s), %s", path, exc, _SOURCE.without)
-            return None
+        library = cls(functions)
         return library if torch.float32 in library.kinds else None
 
     def function(self, name: str, pointers: int) -> ctypes._NamedFuncPointer:

@@ -1,4 +1,4 @@
-// The arithmetic of Int8Layer. Included once for each instruction set, into a namespace of its own, behind
+// Products in 8 bits. Included once for each instruction set, into a namespace of its own, behind
 //   LANES                      32-bit values in a vector,
 //   Ints dot(sums, u8, s8)     sums + products of four bytes a lane,
 //   Floats exponential(x).
@@ -123,4 +123,3 @@ void compute(const Product& product, size_t index) {
     }
 }
 
-constexpr Kernel KERNEL{LANES, quantize, compute};

@@ -1,0 +1,65 @@
+"""The compiled functions, and what of this CPU they use."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+from services.runtime.compiled import Source, loaded
+
+_HERE = Path(__file__).parent
+_SOURCE = Source(
+    name="voxline-llm",
+    files=tuple(_HERE / name for name in ("qwen2.cpp", "products.h", "attention.h", "sampling.h")),
+    flags=("-fopenmp", "-Wno-psabi", "-lmvec"),
+    versions=(),
+    without="so the LLM runs on OpenVINO's kernels, which are slower.",
+)
+_POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
+
+
+class Shape(ctypes.Structure):
+    """Of a model: see qwen2.cpp."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("layers", "width", "heads", "key_heads", "head", "middle")),
+        *((name, ctypes.c_int64) for name in ("vocabulary", "drawable", "threads", "lanes")),
+        *((name, ctypes.c_double) for name in ("epsilon", "theta")),
+    )
+
+
+class Sampling(ctypes.Structure):
+    """See services/llm/sampling.py."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("max_tokens", "min_tokens", "top_k")),
+        *((name, ctypes.c_double) for name in ("temperature", "top_p", "repetition_penalty")),
+        ("seed", ctypes.c_uint64),
+    )
+
+
+class Library:
+    """The functions of qwen2.cpp. Python's interpreter is free while they run."""
+
+    def __init__(self, functions: ctypes.CDLL) -> None:
+        def function(name: str, result: type | None, *arguments: type) -> ctypes._NamedFuncPointer:
+            found = functions[f"voxline_{name}"]
+            found.restype, found.argtypes = result, arguments
+            return found
+
+        self.lanes = function("lanes", _INT, _INT)
+        self.model = function("model", _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER)
+        self.open = function("open", _POINTER, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT)
+        self.step = function("step", None, _POINTER, _POINTER, _INT, _INT, _POINTER)
+        self.logits = function("logits", _POINTER, _POINTER)
+        self.close = function("close", None, _POINTER)
+        self.free = function("free", None, _POINTER)
+
+    @classmethod
+    def load(cls, cache: Path) -> Library | None:
+        """Compiled at first; None where that cannot be done, or the CPU lacks the instructions."""
+        functions = loaded(_SOURCE, cache)
+        if functions is None:
+            return None
+        library = cls(functions)
+        return library if library.lanes(0) else None

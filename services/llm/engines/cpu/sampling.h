@@ -1,0 +1,81 @@
+// How a token is drawn from logits: repetition penalty, temperature, top-k, top-p, draw, as services/llm/sampling.py says.
+
+struct Sampling {
+    int64_t max_tokens, min_tokens, top_k;
+    double temperature, top_p, repetition_penalty;
+    uint64_t seed;
+};
+
+// Columns are places among the ids that may be drawn.
+class Sampler {
+public:
+    // `stops`: columns that end the sequence.
+    Sampler(const Sampling& sampling, std::vector<int64_t> stops, size_t columns)
+        : sampling(sampling), stops(std::move(stops)), seen(columns), dice(sampling.seed) {}
+
+    // Counts for the repetition penalty.
+    void saw(size_t column) { seen[column] = true; }
+
+    // Changes `logits` [columns].
+    size_t draw(float* logits) {
+        penalise(logits);
+        if (drawn < sampling.min_tokens)
+            for (const int64_t stop : stops) logits[stop] = -INFINITY;
+        const size_t column = sampling.temperature == 0.0 ? best(logits) : thrown(logits);
+        saw(column);
+        drawn++;
+        return column;
+    }
+
+private:
+    const Sampling sampling;
+    const std::vector<int64_t> stops;
+    std::vector<bool> seen;
+    std::mt19937_64 dice;
+    int64_t drawn = 0;
+    std::vector<std::pair<float, size_t>> candidates;
+
+    void penalise(float* logits) const {
+        const float penalty = float(sampling.repetition_penalty);
+        if (penalty == 1.0f) return;
+        for (size_t column = 0; column < seen.size(); column++)
+            if (seen[column]) logits[column] *= logits[column] > 0.0f ? 1.0f / penalty : penalty;
+    }
+
+    size_t best(const float* logits) const { return std::max_element(logits, logits + seen.size()) - logits; }
+
+    // The top-k, as pairs of a negative logit and its column.
+    void choose(const float* logits) {
+        const size_t count = seen.size(), kept = sampling.top_k ? std::min<size_t>(sampling.top_k, count) : count;
+        float least = -INFINITY;
+        candidates.clear();
+        for (size_t column = 0; column < count; column++) {
+            if (!(logits[column] > least)) continue;
+            candidates.emplace_back(-logits[column], column);
+            if (candidates.size() == 2 * kept) least = shorten(kept);
+        }
+        if (candidates.size() > kept) shorten(kept);
+    }
+
+    // To the best `kept`; the least of their logits.
+    float shorten(size_t kept) {
+        std::nth_element(candidates.begin(), candidates.begin() + kept - 1, candidates.end());
+        candidates.resize(kept);
+        return -candidates.back().first;
+    }
+
+    size_t thrown(const float* logits) {
+        choose(logits);
+        // The likeliest first; ties by their place.
+        std::sort(candidates.begin(), candidates.end());
+        std::vector<double> sums;
+        double sum = 0.0;
+        for (const auto& [negative, column] : candidates)
+            sums.push_back(sum += std::exp((double(candidates[0].first) - negative) / sampling.temperature));
+        const auto last = std::lower_bound(sums.begin(), sums.end(), sampling.top_p * sum);
+        const size_t count = std::min<size_t>(last - sums.begin() + 1, sums.size());
+        const double throw_ = double(dice() >> 11) * 0x1p-53 * sums[count - 1];
+        const size_t place = std::upper_bound(sums.begin(), sums.begin() + count, throw_) - sums.begin();
+        return candidates[std::min(place, count - 1)].second;
+    }
+};

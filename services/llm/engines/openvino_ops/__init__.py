@@ -1,1 +1,0 @@
-"""Operations of ours for OpenVINO, in C++."""
