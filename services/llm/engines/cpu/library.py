@@ -10,8 +10,8 @@ from services.runtime.compiled import Source, loaded
 _HERE = Path(__file__).parent
 _SOURCE = Source(
     name="voxline-llm",
-    files=tuple(_HERE / name for name in ("qwen2.cpp", "products.h", "attention.h", "sampling.h")),
-    flags=("-fopenmp", "-Wno-psabi", "-lmvec"),
+    files=tuple(_HERE / name for name in ("qwen2.cpp", "products.h", "attention.h", "pool.h", "sampling.h")),
+    flags=("-pthread", "-Wno-psabi", "-lmvec"),
     versions=(),
     without="so the LLM runs on OpenVINO's kernels, which are slower.",
 )

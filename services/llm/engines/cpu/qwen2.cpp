@@ -20,6 +20,8 @@
 namespace {
 
 constexpr size_t GROUP = 32, BLOCK = 32, KEYS = 16, MOST_HEADS = 8;
+// Of a product, for each thread: few, because a thread asks memory for the next block ahead.
+constexpr size_t PIECES = 2;
 // What is added to weights, so that they are unsigned.
 constexpr float ZERO = 128.0f;
 
@@ -118,6 +120,7 @@ constexpr Kernel KERNEL{LANES, quantize, compute, attend<MOST_HEADS>, narrow};
 }  // namespace avx_vnni
 #pragma GCC pop_options
 
+#include "pool.h"
 #include "sampling.h"
 
 namespace {
@@ -157,7 +160,7 @@ class Model {
 public:
     Model(const Shape& shape, const uint8_t* weights, const int8_t* embeddings, const float* scales, const int64_t* drawable)
         : shape(shape), weights(weights), embeddings(embeddings), scales(scales), kernel(*kernel_of(shape.lanes)),
-          drawable(drawable, drawable + shape.drawable), columns(shape.vocabulary, -1) {
+          drawable(drawable, drawable + shape.drawable), columns(shape.vocabulary, -1), pool(shape.threads) {
         for (int64_t column = 0; column < shape.drawable; column++) columns[drawable[column]] = column;
         for (int64_t i = 0; i < shape.head / 2; i++)
             frequencies.push_back(float(std::pow(shape.theta, -2.0 * double(i) / double(shape.head))));
@@ -222,6 +225,7 @@ private:
     // By id: its place among the drawable ones, or -1.
     std::vector<int64_t> columns;
     std::vector<float> frequencies;
+    Pool pool;
 
     std::vector<Token> tokens;
     std::vector<Last> last;
@@ -241,8 +245,11 @@ private:
     void multiply(std::vector<float>& out, size_t width, bool gate, bool add) {
         out.resize(tokens.size() * width);
         const Product product{quantized, next, gate, add ? out.data() : nullptr, out.data(), width};
-#pragma omp parallel for num_threads(shape.threads) if (shape.threads > 1)
-        for (size_t block = 0; block < product.count(); block++) kernel.compute(product, block);
+        const size_t blocks = product.count(), pieces = std::min<size_t>(blocks, PIECES * shape.threads);
+        pool.over(pieces, [&](size_t piece) {
+            const size_t end = blocks * (piece + 1) / pieces;
+            for (size_t block = blocks * piece / pieces; block < end; block++) kernel.compute(product, block);
+        });
         next += product.bytes();
     }
 
@@ -332,8 +339,7 @@ private:
     void attend(size_t layer) {
         const size_t group = shape.heads / shape.key_heads, pairs = tokens.size() * shape.key_heads;
         attended.resize(tokens.size() * shape.query_width());
-#pragma omp parallel for num_threads(shape.threads) if (shape.threads > 1) schedule(dynamic)
-        for (size_t pair = 0; pair < pairs; pair++) {
+        pool.over(pairs, [&](size_t pair) {
             const size_t row = pair / shape.key_heads, head = pair % shape.key_heads;
             const auto& [sequence, position, id] = tokens[row];
             const Seen seen{keys(*sequence, layer, head), values(*sequence, layer, head), position + 1, size_t(shape.head)};
@@ -342,7 +348,7 @@ private:
             const size_t first = head * group * shape.head;
             kernel.attend(group, seen, projected.data() + row * shape.projected() + first, scores.data(),
                           attended.data() + row * shape.query_width() + first);
-        }
+        });
     }
 
     void keep_last() {
