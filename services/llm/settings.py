@@ -18,7 +18,7 @@ class LlmSettings(ServerSettings):
     model: DirectoryPath = Field(description="Folder of the checkpoint, in the published layout.")
     family: Literal["spark"] = Field("spark", description="Model line of the checkpoint.")
     engine: Literal["auto", "cpu", "openvino", "transformers", "vllm"] = Field(
-        "auto", description="What runs the model; auto: vllm with an NVIDIA GPU, else cpu; openvino without VNNI."
+        "auto", description="What runs the model; auto: vllm with an NVIDIA GPU, else cpu; openvino without g++."
     )
     precision: Literal["auto", "f32", "bf16", "int8", "q4_0"] = Field(
         "auto", description="How weights are kept; auto: int8 on cpu and openvino, bf16 on vllm, f32 on transformers."

@@ -12,7 +12,7 @@ import pytest
 from services.llm.engines import default_engine
 from services.llm.engines.cpu import engine
 from services.llm.engines.cpu.engine import usual_threads
-from services.llm.engines.cpu.library import Library
+from services.llm.engines.cpu.library import Kind, Library
 from services.llm.engines.cpu.stepper import PROMPT_TOKENS, CpuStepper, Room
 from services.llm.engines.cpu.weights import packed
 from services.llm.engines.engine import EngineModel
@@ -38,7 +38,7 @@ def library(cache: Path) -> Library:
     assert shutil.which("g++"), "without it these tests say nothing: apt-get install g++"
     library = Library.load(cache)
     if library is None:
-        pytest.skip("this CPU has no VNNI")
+        pytest.skip("this CPU has no AVX2")
     return library
 
 
@@ -50,8 +50,8 @@ def family(request: pytest.FixtureRequest) -> Family:
 
 @pytest.fixture(scope="module")
 def stepper(library: Library, cache: Path) -> Make:
-    def make(model: EngineModel, room: Room = WIDE, threads: int = 1, lanes: int = 0) -> CpuStepper:
-        return CpuStepper(library, model, packed(model, cache), threads, room, lanes)
+    def make(model: EngineModel, room: Room = WIDE, threads: int = 1, kind: Kind = Kind.BEST) -> CpuStepper:
+        return CpuStepper(library, model, packed(model, cache), threads, room, kind)
 
     return make
 
@@ -93,14 +93,14 @@ def last_logits(stepper: CpuStepper, model: EngineModel) -> Logits:
     return np.ctypeslib.as_array((ctypes.c_float * len(model.allowed)).from_address(stepper.logits())).copy()
 
 
-@pytest.mark.parametrize("lanes", [16, 8])
+@pytest.mark.parametrize("kind", list(Kind))
 def test_logits_are_near_those_of_transformers(
-    library: Library, stepper: Make, family: Family, lanes: int, small_family: Family
+    library: Library, stepper: Make, family: Family, kind: Kind, small_family: Family
 ) -> None:
-    if not library.lanes(lanes):
-        pytest.skip(f"this CPU has no vectors of {lanes}")
+    if library.kind(kind) < 0:
+        pytest.skip(f"this CPU has no {kind.name}")
     model, ids = family.engine_model, prompted(family)
-    found, expected = logits(stepper(model, lanes=lanes), model, ids), reference(model, ids)
+    found, expected = logits(stepper(model, kind=kind), model, ids), reference(model, ids)
     # Random weights of 64 columns suffer more from 8 bits: OpenVINO gets .9938.
     assert correlation(model, found, expected) >= (0.999 if family is small_family else 0.993)
 
@@ -117,6 +117,13 @@ def test_tokens_are_the_same_in_any_company_and_with_any_threads(stepper: Make, 
         assert drawn(stepper(model, threads=threads), jobs) == alone
     before = job(9, ids[: PROMPT_TOKENS - 1], 1)
     assert drawn(stepper(model), [before, jobs[5]])[5] == alone[5]
+
+
+def test_without_vnni_the_products_are_the_same(library: Library, stepper: Make, small_family: Family) -> None:
+    if library.kind(Kind.AVX_VNNI) < 0:
+        pytest.skip("this CPU has no AVX_VNNI")
+    model, jobs = small_family.engine_model, [job(ticket, prompted(small_family)[:40], 60) for ticket in range(3)]
+    assert drawn(stepper(model, kind=Kind.AVX2), jobs) == drawn(stepper(model, kind=Kind.AVX_VNNI), jobs)
 
 
 def test_a_continued_prompt_has_the_logits_of_a_whole_one(stepper: Make, small_family: Family) -> None:

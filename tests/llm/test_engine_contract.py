@@ -45,7 +45,7 @@ def options(name: str, cache: Path) -> EngineOptions:
 def name(request: pytest.FixtureRequest, model: EngineModel, cache: Path) -> str:
     engine: str = request.param
     if engine == "cpu" and not runs(model, cache):
-        pytest.skip("there is no g++, or this CPU has no VNNI")
+        pytest.skip("there is no g++, or this CPU has no AVX2")
     return engine
 
 

@@ -1,4 +1,4 @@
-"""openvino: the engine for CPUs without VNNI and for other precisions, continuous batching over paged attention.
+"""openvino: for CPUs where cpu does not run and for other precisions, continuous batching over paged attention.
 
 Seeds: in f32 and bf16 a request's tokens do not depend on what else is in the batch. In int8 and q4_0 that holds with
 one thread; with more, OpenVINO splits the attention of a lone sequence otherwise than that of a batch, and few bits

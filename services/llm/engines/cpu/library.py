@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from enum import IntEnum
 from pathlib import Path
 
 from services.runtime.compiled import Source, loaded
@@ -18,12 +19,21 @@ _SOURCE = Source(
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 
 
+class Kind(IntEnum):
+    """Instructions, as in qwen2.cpp."""
+
+    BEST = 0
+    AVX2 = 1
+    AVX_VNNI = 2
+    AVX512_VNNI = 3
+
+
 class Shape(ctypes.Structure):
     """Of a model: see qwen2.cpp."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("layers", "width", "heads", "key_heads", "head", "middle")),
-        *((name, ctypes.c_int64) for name in ("vocabulary", "drawable", "threads", "lanes")),
+        *((name, ctypes.c_int64) for name in ("vocabulary", "drawable", "threads", "kind")),
         *((name, ctypes.c_double) for name in ("epsilon", "theta")),
     )
 
@@ -47,7 +57,7 @@ class Library:
             found.restype, found.argtypes = result, arguments
             return found
 
-        self.lanes = function("lanes", _INT, _INT)
+        self.kind = function("kind", _INT, _INT)
         self.model = function("model", _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER)
         self.open = function("open", _POINTER, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT)
         self.step = function("step", None, _POINTER, _POINTER, _INT, _INT, _POINTER)
@@ -62,4 +72,4 @@ class Library:
         if functions is None:
             return None
         library = cls(functions)
-        return library if library.lanes(0) else None
+        return library if library.kind(Kind.BEST) > 0 else None

@@ -1,4 +1,4 @@
-// Qwen2 in 8 bits, for CPUs with VNNI: one call of `voxline_step` draws a token for each sequence, or takes in a part of its
+// Qwen2 in 8 bits: one call of `voxline_step` draws a token for each sequence, or takes in a part of its
 // prompt. A token's results are summed in one order, so they depend neither on what else is computed nor on the threads.
 //
 // Matrices [N, K] lie in blocks of 32 rows: u8 [K / 4, 32, 4], values + 128; the rows' scales f32 [32]; their biases f32
@@ -66,7 +66,6 @@ struct Seen {
 };
 
 struct Kernel {
-    int64_t lanes;
     void (*quantize)(const float* x, const float* norm, float epsilon, Quantized& rows);
     void (*compute)(const Product& product, size_t block);
     void (*attend)(size_t heads, const Seen& seen, const float* queries, float* scores, float* out);
@@ -95,7 +94,7 @@ inline uint16_t narrow(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAR
 #include "products.h"
 
 #include "attention.h"
-constexpr Kernel KERNEL{LANES, quantize, compute, attend<MOST_HEADS>, narrow};
+constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>, narrow};
 }  // namespace avx512_vnni
 #pragma GCC pop_options
 
@@ -116,8 +115,32 @@ inline uint16_t narrow(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAR
 #include "products.h"
 
 #include "attention.h"
-constexpr Kernel KERNEL{LANES, quantize, compute, attend<MOST_HEADS>, narrow};
+constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>, narrow};
 }  // namespace avx_vnni
+#pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+namespace avx2 {
+constexpr size_t LANES = 8;
+VECTORS_OF(8)
+// The bytes of even and of odd places as 16 bits: sums of their products overflow nothing.
+inline Ints dot(Ints sums, Ints u8, Ints s8) {
+    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(__m256i(u8), _mm256_set1_epi16(255)),
+                                           _mm256_srai_epi16(_mm256_slli_epi16(__m256i(s8), 8), 8));
+    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(__m256i(u8), 8), _mm256_srai_epi16(__m256i(s8), 8));
+    return sums + Ints(even) + Ints(odd);
+}
+inline Floats exponential(Floats x) { return Floats(_ZGVdN8v_expf(__m256(x))); }
+inline Floats widen(const uint16_t* halves) {
+    return Floats(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves))));
+}
+inline uint16_t narrow(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
+#include "products.h"
+
+#include "attention.h"
+constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>, narrow};
+}  // namespace avx2
 #pragma GCC pop_options
 
 #include "pool.h"
@@ -125,18 +148,30 @@ constexpr Kernel KERNEL{LANES, quantize, compute, attend<MOST_HEADS>, narrow};
 
 namespace {
 
-// Null where the CPU has none of so many lanes. 0: its widest.
-const Kernel* kernel_of(int64_t lanes) {
+enum Kind { BEST, AVX2, AVX_VNNI, AVX512_VNNI };
+
+// The kind that is asked for, or the best; -1 where this CPU lacks its instructions.
+int64_t kind_of(int64_t wanted) {
     __builtin_cpu_init();
-    const bool wide = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl");
-    const bool narrow = __builtin_cpu_supports("avxvnni");
-    if (wide && lanes != 8) return &avx512_vnni::KERNEL;
-    if (narrow && lanes != 16) return &avx_vnni::KERNEL;
-    return nullptr;
+    const bool has[] = {true, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"),
+                        __builtin_cpu_supports("avxvnni") > 0,
+                        __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl")};
+    if (wanted != BEST) return has[wanted] ? wanted : -1;
+    for (const int64_t kind : {AVX512_VNNI, AVX_VNNI, AVX2})
+        if (has[kind]) return kind;
+    return -1;
+}
+
+const Kernel& kernel_of(int64_t kind) {
+    switch (kind_of(kind)) {
+        case AVX512_VNNI: return avx512_vnni::KERNEL;
+        case AVX_VNNI: return avx_vnni::KERNEL;
+        default: return avx2::KERNEL;
+    }
 }
 
 struct Shape {
-    int64_t layers, width, heads, key_heads, head, middle, vocabulary, drawable, threads, lanes;
+    int64_t layers, width, heads, key_heads, head, middle, vocabulary, drawable, threads, kind;
     double epsilon, theta;
 
     size_t query_width() const { return heads * head; }
@@ -159,7 +194,7 @@ struct Sequence {
 class Model {
 public:
     Model(const Shape& shape, const uint8_t* weights, const int8_t* embeddings, const float* scales, const int64_t* drawable)
-        : shape(shape), weights(weights), embeddings(embeddings), scales(scales), kernel(*kernel_of(shape.lanes)),
+        : shape(shape), weights(weights), embeddings(embeddings), scales(scales), kernel(kernel_of(shape.kind)),
           drawable(drawable, drawable + shape.drawable), columns(shape.vocabulary, -1), pool(shape.threads) {
         for (int64_t column = 0; column < shape.drawable; column++) columns[drawable[column]] = column;
         for (int64_t i = 0; i < shape.head / 2; i++)
@@ -367,11 +402,8 @@ private:
 
 extern "C" {
 
-// The lanes that a model of so many gets on this CPU: 0 where it has no instructions for them.
-int64_t voxline_lanes(int64_t lanes) {
-    const Kernel* kernel = kernel_of(lanes);
-    return kernel ? kernel->lanes : 0;
-}
+// See kind_of.
+int64_t voxline_kind(int64_t wanted) { return kind_of(wanted); }
 
 // All that is given must outlive the model, but for `drawable`.
 Model* voxline_model(

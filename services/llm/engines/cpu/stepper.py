@@ -8,7 +8,7 @@ import numpy as np
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from services.llm.engines.cpu.library import Library, Sampling, Shape
+from services.llm.engines.cpu.library import Kind, Library, Sampling, Shape
 from services.llm.engines.cpu.weights import Packed
 from services.llm.engines.engine import EngineModel
 from services.llm.engines.stepper import Drawn, Job
@@ -39,17 +39,21 @@ class _Sequence:
 
 
 class CpuStepper:
-    """Owns the compiled model. Sequences start by arrival, when there is room for all their tokens. `lanes`: of the
-    CPU's vectors, 16 or 8; 0: as many as it has.
-    """
+    """Owns the compiled model. Sequences start by arrival, when there is room for all their tokens."""
 
     def __init__(
-        self, library: Library, model: EngineModel, weights: Packed, threads: int, room: Room, lanes: int = 0
+        self,
+        library: Library,
+        model: EngineModel,
+        weights: Packed,
+        threads: int,
+        room: Room,
+        kind: Kind = Kind.BEST,
     ) -> None:
         self._library, self._weights, self._room = library, weights, room
         allowed = np.array(model.allowed, np.int64)
         arrays = (weights.matrices, weights.embeddings, weights.scales, allowed)
-        shape = _shape(weights, len(allowed), threads, lanes)
+        shape = _shape(weights, len(allowed), threads, kind)
         self._model = library.model(ctypes.byref(shape), *(array.ctypes.data for array in arrays))
         self._waiting: dict[int, Job] = {}
         self._sequences: dict[int, _Sequence] = {}
@@ -133,7 +137,7 @@ def _sampling(job: Job) -> Sampling:
     return Sampling(**{name: getattr(job.sampling, name) for name, *_ in Sampling._fields_})
 
 
-def _shape(weights: Packed, drawable: int, threads: int, lanes: int) -> Shape:
+def _shape(weights: Packed, drawable: int, threads: int, kind: Kind) -> Shape:
     config = weights.config
     return Shape(
         layers=config.num_hidden_layers,
@@ -145,7 +149,7 @@ def _shape(weights: Packed, drawable: int, threads: int, lanes: int) -> Shape:
         vocabulary=len(weights.scales),
         drawable=drawable,
         threads=threads,
-        lanes=lanes,
+        kind=kind,
         epsilon=config.rms_norm_eps,
         theta=config.rope_theta,
     )
