@@ -79,12 +79,12 @@ def steps(stepper: CpuStepper, count: int) -> list[list[int]]:
     return [[item.ticket for item in stepper.step() if item.ids] for _ in range(count)]
 
 
-def logits(stepper: CpuStepper, model: EngineModel, ids: Sequence[int]) -> Logits:
-    """[S, V], zeros where nothing may be drawn: each from a prompt of its own."""
-    found = np.zeros((len(ids), model.vocabulary), np.float32)
-    for place in range(len(ids)):
+def logits(stepper: CpuStepper, model: EngineModel, ids: Sequence[int], places: Sequence[int]) -> Logits:
+    """[places, V], zeros where nothing may be drawn: each from a prompt of its own."""
+    found = np.zeros((len(places), model.vocabulary), np.float32)
+    for row, place in enumerate(places):
         drawn(stepper, [job(0, ids[: place + 1], 1, **GREEDY)])
-        found[place, list(model.allowed)] = last_logits(stepper, model)
+        found[row, list(model.allowed)] = last_logits(stepper, model)
     return found
 
 
@@ -100,7 +100,8 @@ def test_logits_are_near_those_of_transformers(
     if library.kind(kind) < 0:
         pytest.skip(f"this CPU has no {kind.name}")
     model, ids = family.engine_model, prompted(family)
-    found, expected = logits(stepper(model, kind=kind), model, ids), reference(model, ids)
+    places = range(0, len(ids), 9)
+    found, expected = logits(stepper(model, kind=kind), model, ids, places), reference(model, ids)[places]
     # Random weights of 64 columns suffer more from 8 bits: OpenVINO gets .9938.
     assert correlation(model, found, expected) >= (0.999 if family is small_family else 0.993)
 
