@@ -57,7 +57,7 @@ class CpuStepper:
         self._model = library.model(ctypes.byref(shape), *(array.ctypes.data for array in arrays))
         self._waiting: dict[int, Job] = {}
         self._sequences: dict[int, _Sequence] = {}
-        self._dropped: list[int] = []
+        self._dropped: set[int] = set()
         self._tokens = 0
 
     def submit(self, job: Job) -> None:
@@ -65,7 +65,7 @@ class CpuStepper:
 
     def cancel(self, ticket: int) -> None:
         if self._waiting.pop(ticket, None) or ticket in self._sequences:
-            self._dropped.append(ticket)
+            self._dropped.add(ticket)
 
     def step(self) -> Iterable[Drawn]:
         while self._dropped:
