@@ -69,7 +69,6 @@ struct Kernel {
     void (*quantize)(const float* x, const float* norm, float epsilon, Quantized& rows);
     void (*compute)(const Product& product, size_t block);
     void (*attend)(size_t heads, const Seen& seen, const float* queries, float* scores, float* out);
-    uint16_t (*narrow)(float value);
 };
 
 #define VECTORS_OF(LANES)                                                                 \
@@ -77,11 +76,25 @@ struct Kernel {
     typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));  \
     typedef int8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
+#define VECTORS_OF_8                                                                                \
+    constexpr size_t LANES = 8;                                                                     \
+    VECTORS_OF(8)                                                                                   \
+    inline Floats exponential(Floats x) { return Floats(_ZGVdN8v_expf(__m256(x))); }                \
+    inline Floats widen(const uint16_t* halves) {                                                   \
+        return Floats(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves))));  \
+    }
+
 }  // namespace
+
+// glibc's libmvec
+#pragma GCC push_options
+#pragma GCC target("avx512f")
+extern "C" __m512 _ZGVeN16v_expf(__m512);
+extern "C" __m256 _ZGVdN8v_expf(__m256);
+#pragma GCC pop_options
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")
-extern "C" __m512 _ZGVeN16v_expf(__m512);  // glibc's libmvec
 namespace avx512_vnni {
 constexpr size_t LANES = 16;
 VECTORS_OF(16)
@@ -90,40 +103,31 @@ inline Floats exponential(Floats x) { return Floats(_ZGVeN16v_expf(__m512(x))); 
 inline Floats widen(const uint16_t* halves) {
     return Floats(_mm512_maskz_cvtph_ps(-1, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves))));
 }
-inline uint16_t narrow(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
 #include "products.h"
 
 #include "attention.h"
-constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>, narrow};
+constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>};
 }  // namespace avx512_vnni
 #pragma GCC pop_options
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,avxvnni")
-extern "C" __m256 _ZGVdN8v_expf(__m256);
 namespace avx_vnni {
-constexpr size_t LANES = 8;
-VECTORS_OF(8)
+VECTORS_OF_8
 inline Ints dot(Ints sums, Ints u8, Ints s8) {
     return Ints(_mm256_dpbusd_avx_epi32(__m256i(sums), __m256i(u8), __m256i(s8)));
 }
-inline Floats exponential(Floats x) { return Floats(_ZGVdN8v_expf(__m256(x))); }
-inline Floats widen(const uint16_t* halves) {
-    return Floats(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves))));
-}
-inline uint16_t narrow(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
 #include "products.h"
 
 #include "attention.h"
-constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>, narrow};
+constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>};
 }  // namespace avx_vnni
 #pragma GCC pop_options
 
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c")
 namespace avx2 {
-constexpr size_t LANES = 8;
-VECTORS_OF(8)
+VECTORS_OF_8
 // The bytes of even and of odd places as 16 bits: sums of their products overflow nothing.
 inline Ints dot(Ints sums, Ints u8, Ints s8) {
     const __m256i even = _mm256_madd_epi16(_mm256_and_si256(__m256i(u8), _mm256_set1_epi16(255)),
@@ -131,15 +135,10 @@ inline Ints dot(Ints sums, Ints u8, Ints s8) {
     const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(__m256i(u8), 8), _mm256_srai_epi16(__m256i(s8), 8));
     return sums + Ints(even) + Ints(odd);
 }
-inline Floats exponential(Floats x) { return Floats(_ZGVdN8v_expf(__m256(x))); }
-inline Floats widen(const uint16_t* halves) {
-    return Floats(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves))));
-}
-inline uint16_t narrow(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
 #include "products.h"
 
 #include "attention.h"
-constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>, narrow};
+constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>};
 }  // namespace avx2
 #pragma GCC pop_options
 
@@ -169,6 +168,8 @@ const Kernel& kernel_of(int64_t kind) {
         default: return avx2::KERNEL;
     }
 }
+
+__attribute__((target("f16c"))) uint16_t narrow(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
 
 struct Shape {
     int64_t layers, width, heads, key_heads, head, middle, vocabulary, drawable, threads, kind;
@@ -364,8 +365,8 @@ private:
                 uint16_t* block = keys(*sequence, layer, h) + position / KEYS * KEYS * size + position % KEYS;
                 uint16_t* value = values(*sequence, layer, h) + position * size;
                 for (size_t i = 0; i < size; i++) {
-                    block[i * KEYS] = kernel.narrow(head[i]);
-                    value[i] = kernel.narrow(head[shape.key_width() + i]);
+                    block[i * KEYS] = narrow(head[i]);
+                    value[i] = narrow(head[shape.key_width() + i]);
                 }
             }
         }
