@@ -20,19 +20,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """`files`: the first is compiled, the others are what it includes. `flags`: g++'s. `versions`: of what else the
-    library is made for. `without`: a sentence for people, what follows when there is none.
+    """`files`: the first is compiled, the others are what it includes. `flags`: g++'s. `without`: a sentence for
+    people, what follows when there is none.
     """
 
     name: str
     files: Sequence[Path]
     flags: Sequence[str]
-    versions: Sequence[str]
     without: str
 
     def digest(self) -> str:
         """With the C library: an older one could not load it."""
-        known = (*platform.libc_ver(), *_FLAGS, *self.flags, *self.versions)
+        known = (*platform.libc_ver(), *_FLAGS, *self.flags)
         digest = hashlib.sha256(" ".join(known).encode())
         for path in self.files:
             digest.update(path.read_bytes())

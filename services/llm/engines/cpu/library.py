@@ -13,7 +13,6 @@ _SOURCE = Source(
     name="voxline-llm",
     files=tuple(_HERE / name for name in ("qwen2.cpp", "products.h", "attention.h", "pool.h", "sampling.h")),
     flags=("-pthread", "-Wno-psabi", "-lmvec"),
-    versions=(),
     without="so the LLM runs on OpenVINO's kernels, which are slower.",
 )
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64

@@ -16,7 +16,6 @@ _SOURCE = Source(
     files=tuple(_HERE / name for name in ("operations.cpp", "columns.h", "convolution.h", "tile.h")),
     # Not -ffast-math: it would put the two parts of pi together again.
     flags=("-fopenmp", "-Wno-psabi", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
-    versions=(),
     without="so the detokenizer runs on torch's operators alone, which are slower.",
 )
 
