@@ -179,6 +179,13 @@ def distribution(
     return result
 
 
+def test_where_every_id_stops_too_early_one_is_drawn_all_the_same(stepper: Make, tiny_model: EngineModel) -> None:
+    one, sampling = stepper(tiny_model), Sampling(max_tokens=9, min_tokens=9, seed=1)
+    ids = drawn(one, [Job(0, (1, 2, 3), sampling, frozenset(tiny_model.allowed))])[0]
+    assert len(ids) == 1
+    assert ids[0] in tiny_model.allowed
+
+
 def test_prompts_are_taken_in_by_arrival(stepper: Make, tiny_model: EngineModel) -> None:
     one = stepper(tiny_model)
     for ticket, prompt in enumerate((PROMPT_TOKENS - 20, 21, 2 * PROMPT_TOKENS, 1, 7)):

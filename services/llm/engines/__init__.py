@@ -1,4 +1,4 @@
-"""Engines by name. An engine, and what it needs, is imported when it is chosen."""
+"""Engines by name. An engine, and what it needs, is imported when it is chosen; cpu, which needs little, always."""
 
 from importlib import import_module
 from importlib.util import find_spec

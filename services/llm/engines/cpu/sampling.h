@@ -66,6 +66,8 @@ private:
 
     size_t thrown(const float* logits) {
         choose(logits);
+        // Nothing but stops too early, or no numbers.
+        if (candidates.empty()) return best(logits);
         // The likeliest first; ties by their place.
         std::sort(candidates.begin(), candidates.end());
         std::vector<double> sums;
