@@ -7,13 +7,13 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Pace:
     """In frames. `at_once`: what the first sound needs, its chunk and its look-ahead; then `rate` a second, as a real
-    LLM draws for one of several streams. `chunk`: the first of audio, later ones double up to `most`.
+    LLM draws for one of several streams. `chunk`: the first of audio, later ones are half as large again, up to `most`.
     """
 
     rate: float
     chunk: int = 10
     look_ahead: int = 16
-    most: int = 50
+    most: int = 25
 
     @property
     def at_once(self) -> int:
@@ -28,4 +28,4 @@ class Pace:
         size = self.chunk
         while True:
             yield size
-            size = min(self.most, 2 * size)
+            size = min(self.most, 3 * size // 2)

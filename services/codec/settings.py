@@ -35,7 +35,7 @@ class DetokenizerSettings(CodecSettings):
     port: Port = Field(50053, description="gRPC port; 0 takes a free one.")
     metrics_port: Port = Field(9103, description="Port of /metrics; 0 takes a free one.")
     first_chunk_frames: int = Field(10, ge=1, description="Frames of the first chunk of audio; later ones grow.")
-    max_chunk_frames: int = Field(50, ge=1, description="Most frames that a chunk is ever held back for.")
+    max_chunk_frames: int = Field(25, ge=1, description="Most frames that a chunk is ever held back for.")
     precision: Literal["auto", "f32", "bf16"] = Field(
         "auto", description="Of the products; auto: bf16 on CPUs that are faster in it, else f32."
     )

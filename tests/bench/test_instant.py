@@ -18,8 +18,8 @@ def test_first_sound_needs_no_wait_and_the_rest_comes_at_its_rate() -> None:
     assert pace.due(pace.at_once + 49) == pytest.approx(1.0)
 
 
-def test_chunks_double_up_to_the_most() -> None:
-    assert list(islice(PACE.chunks(), 5)) == [10, 20, 40, 50, 50]
+def test_chunks_grow_up_to_the_most() -> None:
+    assert list(islice(PACE.chunks(), 5)) == [10, 15, 22, 25, 25]
 
 
 async def test_stages_without_computing_speak_as_many_frames_as_the_text_has() -> None:
@@ -37,4 +37,4 @@ async def test_stages_without_computing_speak_as_many_frames_as_the_text_has() -
 
     heard = [each async for each in InstantDetokenizer(model, PACE).Detokenize(requests(), None)]
     lengths = [len(each.audio.samples) // 4 // 320 for each in heard]
-    assert lengths == [10, 20, 40, 50]
+    assert lengths == [10, 15, 22, 25, 25, 23]
