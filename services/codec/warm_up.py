@@ -1,4 +1,6 @@
-"""A detokenizer before its first listener: what is made once for each size of a step (code, on a CPU) is made then."""
+"""A detokenizer before its first listener: memory is touched, and what is made once for each size of a step (code,
+where torch's operators compute it) is made then.
+"""
 
 import time
 from typing import TypeVar
@@ -12,10 +14,11 @@ _SECONDS = 1.5
 
 
 def warm_up(detokenizer: Detokenizer[Stream], chunking: Chunking) -> None:
-    """Decodes the chunks of long utterances: for a lone listener, then for more and more, while the time lasts."""
+    """Decodes the chunks of a long utterance; where code is made, then for more and more listeners while time lasts."""
     until = time.monotonic() + _SECONDS
     look_ahead = detokenizer.usual_look_ahead
-    for listeners in range(1, chunking.max_batch + 1):
+    most = chunking.max_batch if detokenizer.makes_code else 1
+    for listeners in range(1, most + 1):
         streams = [detokenizer.open((0,) * detokenizer.global_token_count, look_ahead) for _ in range(listeners)]
         size, longer = 0, look_ahead + chunking.first_frames
         while longer != size and (not size or listeners * longer <= chunking.max_step_frames):

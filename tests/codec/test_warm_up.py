@@ -26,3 +26,10 @@ def test_every_chunk_that_fits_into_a_step_is_decoded_for_so_many_listeners_at_o
     recorder = Recorder()
     warm_up(recorder, Chunking(first_frames=2, max_frames=8, max_batch=4, max_step_frames=20))
     assert recorder.steps == {1: [4, 6, 8], 2: [4, 6, 8], 3: [4, 6], 4: [4]}
+
+
+def test_a_detokenizer_that_makes_no_code_decodes_for_one_listener() -> None:
+    recorder = Recorder()
+    recorder.makes_code = False
+    warm_up(recorder, Chunking(first_frames=2, max_frames=8, max_batch=4, max_step_frames=20))
+    assert recorder.steps == {1: [4, 6, 8]}

@@ -104,6 +104,7 @@ class SparkDetokenizer:
         self.global_codebook_size = codec.speaker_encoder.codebook_size
         self.device = device
         self.dtype = cpu.dtype if cpu else torch.float32
+        self.makes_code = cpu is None
         self.codebook = weights.load(partial(Codebook, codec.quantizer), "quantizer").to(device)
         self.speaker = weights.load(partial(SpeakerDecoder, codec.speaker_encoder), "speaker_encoder").to(device)
         self.prenet = weights.load(partial(Prenet, codec.prenet), "prenet").to(device)
