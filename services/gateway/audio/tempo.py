@@ -13,6 +13,8 @@ import numpy as np
 from av.filter import Graph
 from numpy.typing import NDArray
 
+from services.gateway.audio import libav
+
 _MIN_STAGE, _MAX_STAGE = 0.5, 2.0
 _WINDOW_SECONDS = 0.047
 _NOTHING = np.zeros(0, np.float32)
@@ -82,6 +84,7 @@ class _Atempo:
         # atempo's window is the power of two at or above rate / 24: 64 ms at 16 kHz, where 32 ms has a quarter less
         # log-mel error. It uses the rate for nothing else, so the one that yields `window` is declared.
         self._rate = 24 * window
+        libav.single_threaded()
         self._graph = Graph()
         source = self._graph.add_abuffer(sample_rate=self._rate, format="flt", layout="mono")
         stages = [self._graph.add("atempo", f"{ratio:.9f}") for ratio in _stages(speed)]

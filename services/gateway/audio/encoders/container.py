@@ -11,6 +11,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
+from services.gateway.audio import libav
 from services.gateway.audio.encoders.pcm import to_int16
 from services.gateway.audio.resampler import Resampler
 from services.runtime.errors import InvalidRequest
@@ -42,6 +43,7 @@ class ContainerEncoder:
         if self.codec.rates and target_rate not in self.codec.rates:
             rates = ", ".join(str(rate) for rate in sorted(self.codec.rates))
             raise InvalidRequest(f"{target_rate} Hz does not fit this format; {rates} do.", field="sample_rate")
+        libav.single_threaded()
         self._resampler = Resampler(source_rate, target_rate)
         self._whole = whole
         self._sink = io.BytesIO() if whole else _Pipe()
