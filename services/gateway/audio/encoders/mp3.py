@@ -9,7 +9,7 @@ class Mp3Encoder(ContainerEncoder):
     So replies can be joined, and a player computes the duration from the size. The price: nothing tells a decoder to
     drop the 1105 samples of delay and the padding to whole frames (576 samples below 32 kHz, 1152 from there on), even
     when the reply is whole: 50 to 75 ms of silence at 24 kHz. Below 16 kHz LAME ends at 64 kbit/s. It turns the level
-    down by .4 dB.
+    down by .4 dB. At level 7 it takes two thirds of the time of its default, 3, for the same signal to noise (50 dB).
     """
 
     media_type: ClassVar[str] = "audio/mpeg"
@@ -19,6 +19,6 @@ class Mp3Encoder(ContainerEncoder):
         sample_format="fltp",
         rates=frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}),
         bit_rate=128_000,
-        options={"reservoir": "0"},
+        options={"reservoir": "0", "compression_level": "7"},
         container_options={"write_xing": "0", "id3v2_version": "0"},
     )
