@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.baseline.running import baseline
-from bench.instant.gateway_share import gateway_share
+from bench.instant.gateway_share import cpu_share, first_audio
 from bench.machine import machine
 from bench.points import Closed, Effort, Open, interleaved, measure
 from bench.results import OURS, Results
@@ -66,8 +66,9 @@ class Benchmark:
             open_ = Open(share, share * results.capacity)
             results.add(open_, interleaved(systems[:1], open_, self.effort, self.repeats))
         at, real = results.busiest
+        results.gateway = cpu_share(at.streams, real)
         if not self.random:
-            results.gateway = gateway_share(self.model, self.directory, systems[0], at.streams, real)
+            results.gateway |= first_audio(self.model, self.directory, systems[0], at.streams, real)
 
     @contextmanager
     def _ours(self) -> Iterator[System]:

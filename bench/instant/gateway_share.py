@@ -25,15 +25,24 @@ _LEAST_PACE = 4.0
 _TTFA = "voxline_gateway_time_to_first_audio_seconds"
 
 
-def gateway_share(model: Path, directory: Path, system: System, streams: int, real: Figures) -> dict[str, float]:
+def cpu_share(streams: int, real: Figures) -> dict[str, float]:
+    """`real`: the figures of the whole system at `streams`. "With hops" adds the stages' ends of the gRPC calls: their
+    event loops and gRPC's own threads.
+    """
+    hops = sum(used for stage, used in real.calls.items() if stage != _GATEWAY)
+    return {
+        f"share of all CPU at {streams} streams": real.cpu[_GATEWAY] / real.cpu_sum,
+        f"share of all CPU at {streams} streams, with hops": (real.cpu[_GATEWAY] + hops) / real.cpu_sum,
+    }
+
+
+def first_audio(model: Path, directory: Path, system: System, streams: int, real: Figures) -> dict[str, float]:
     """`real`: the figures of `system`, the whole one, at `streams`. Its rates of requests and of frames are taken over,
     so that about as many streams run at once; but frames come fast enough for the gateway to hold no newcomer up.
     Requests come at random: where all replies take the same time, listeners in a closed loop would ask in step.
 
-    TTFA is the listener's, with the client's own time; "inside" is without it and without the HTTP server's. "With
-    hops" adds the stages' ends of the gRPC calls: their event loops and gRPC's own threads.
+    TTFA is the listener's, with the client's own time; "inside" is without it and without the HTTP server's.
     """
-    hops = sum(used for stage, used in real.calls.items() if stage != _GATEWAY)
     rush = Open(1.0, real.reply_rate)
     pace = max(real.audio_rate / streams, _LEAST_PACE)
     with _instant_system(model, directory, system, _frame_rate(model) * pace) as instant:
@@ -44,8 +53,6 @@ def gateway_share(model: Path, directory: Path, system: System, streams: int, re
         alone = measure(instant, rush, Effort(0, _SECONDS))
         seconds, count = (now - then for now, then in zip(_served(instant), before, strict=True))
     return {
-        f"share of all CPU at {streams} streams": real.cpu[_GATEWAY] / real.cpu_sum,
-        f"share of all CPU at {streams} streams, with hops": (real.cpu[_GATEWAY] + hops) / real.cpu_sum,
         "CPU-s per audio-s before instant stages": alone.cpu[_GATEWAY],
         f"ttfa p50 before instant stages at {streams} streams, ms": 1000 * alone.ttfa_p50,
         f"ttfa p95 before instant stages at {streams} streams, ms": 1000 * alone.ttfa_p95,
