@@ -5,9 +5,11 @@ whichever engine would have met it. Source: transformers, Qwen2ForCausalLM's sta
 from collections.abc import Iterator
 
 from services.llm.checkpoint import LlmConfig, UnusableCheckpoint
-from services.llm.weights import Weights
+from services.llm.weights import Float32, Weights
 
 Shape = tuple[int, ...]
+
+EMBEDDINGS, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
 def check_tensors(weights: Weights, config: LlmConfig) -> None:
@@ -16,8 +18,13 @@ def check_tensors(weights: Weights, config: LlmConfig) -> None:
         if name not in weights:
             raise UnusableCheckpoint(f"{weights.directory}: tensor {name} is missing.")
         _check(weights, name, expected)
-    if "lm_head.weight" in weights:
-        _check(weights, "lm_head.weight", (config.vocab_size, config.hidden_size))
+    if _HEAD in weights:
+        _check(weights, _HEAD, (config.vocab_size, config.hidden_size))
+
+
+def head(weights: Weights) -> Float32:
+    """[V, D]; the embeddings where they are tied."""
+    return weights[_HEAD if _HEAD in weights else EMBEDDINGS]
 
 
 def _check(weights: Weights, name: str, expected: Shape) -> None:
@@ -30,7 +37,7 @@ def _check(weights: Weights, name: str, expected: Shape) -> None:
 
 def _expected(config: LlmConfig) -> Iterator[tuple[str, Shape]]:
     hidden = config.hidden_size
-    yield "model.embed_tokens.weight", (config.vocab_size, hidden)
+    yield EMBEDDINGS, (config.vocab_size, hidden)
     yield "model.norm.weight", (hidden,)
     for layer in range(config.num_hidden_layers):
         for name, shape in _layer(config).items():

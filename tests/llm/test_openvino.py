@@ -13,7 +13,7 @@ import pytest
 
 from services.llm.engines.engine import EngineModel, EngineOptions
 from services.llm.engines.openvino import open_pipeline
-from services.llm.engines.openvino_conversion import built, converted
+from services.llm.engines.openvino_conversion import built, openvino_ir
 from services.llm.engines.openvino_graph import NEVER
 from services.llm.engines.openvino_stepper import OpenVinoStepper, Room
 from services.llm.engines.stepped import SteppedEngine
@@ -103,9 +103,9 @@ def copied(tiny_model: EngineModel, tmp_path: Path) -> EngineModel:
 
 def test_conversion_happens_once(copied: EngineModel, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first = converted(copied, "f32", cache)
+    first = openvino_ir(copied, "f32", cache)
     written = (first / "openvino_model.bin").stat().st_mtime_ns
-    assert converted(copied, "f32", cache) == first
+    assert openvino_ir(copied, "f32", cache) == first
     assert (first / "openvino_model.bin").stat().st_mtime_ns == written
     assert [path.name for path in cache.iterdir()] == [first.name]
 
@@ -113,25 +113,25 @@ def test_conversion_happens_once(copied: EngineModel, tmp_path: Path) -> None:
 def test_same_contents_elsewhere_are_the_same_entry(copied: EngineModel, tmp_path: Path) -> None:
     shutil.copytree(copied.directory, tmp_path / "elsewhere")
     moved = dataclasses.replace(copied, directory=tmp_path / "elsewhere")
-    assert converted(copied, "f32", tmp_path / "cache") == converted(moved, "f32", tmp_path / "cache")
+    assert openvino_ir(copied, "f32", tmp_path / "cache") == openvino_ir(moved, "f32", tmp_path / "cache")
 
 
 def test_whatever_the_graph_depends_on_makes_another_entry(copied: EngineModel, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    entries = {converted(copied, "f32", cache), converted(copied, "int8", cache)}
-    entries.add(converted(dataclasses.replace(copied, allowed=copied.allowed[1:]), "f32", cache))
+    entries = {openvino_ir(copied, "f32", cache), openvino_ir(copied, "int8", cache)}
+    entries.add(openvino_ir(dataclasses.replace(copied, allowed=copied.allowed[1:]), "f32", cache))
     weights = copied.directory / "model.safetensors"
     changed = bytearray(weights.read_bytes())
     changed[-1] ^= 1
     weights.write_bytes(changed)
-    entries.add(converted(copied, "f32", cache))
+    entries.add(openvino_ir(copied, "f32", cache))
     assert len(entries) == 4
 
 
 def test_processes_that_start_together_share_one_entry(copied: EngineModel, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
-        entries = set(pool.map(converted, [copied] * 3, ["f32"] * 3, [cache] * 3))
+        entries = set(pool.map(openvino_ir, [copied] * 3, ["f32"] * 3, [cache] * 3))
     assert len(entries) == 1
     assert list(cache.iterdir()) == list(entries)
     ov.Core().read_model(next(iter(entries)) / "openvino_model.xml")
@@ -141,7 +141,7 @@ async def test_sequences_beyond_the_cache_wait_and_keep_their_tokens(small_famil
     """Two sequences of 258 tokens, and room for 384."""
     model, options = small_family.engine_model, EngineOptions("f32", threads=1, max_batch=2, cache_directory=tmp_path)
     room = Room(sequences=2, blocks=12)
-    pipeline = open_pipeline(converted(model, "f32", tmp_path), options, room)
+    pipeline = open_pipeline(openvino_ir(model, "f32", tmp_path), options, room)
     engine = SteppedEngine(model, OpenVinoStepper(pipeline, room))
 
     async def drawn(seed: int) -> list[int]:

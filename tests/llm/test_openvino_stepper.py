@@ -6,7 +6,7 @@ import pytest
 
 from services.llm.engines.engine import EngineModel, EngineOptions
 from services.llm.engines.openvino import open_pipeline
-from services.llm.engines.openvino_conversion import converted
+from services.llm.engines.openvino_conversion import openvino_ir
 from services.llm.engines.openvino_stepper import PROMPT_TOKENS, OpenVinoStepper, Room
 from services.llm.engines.stepper import Job
 from services.llm.sampling import Sampling
@@ -17,7 +17,7 @@ Make = Callable[[Room], OpenVinoStepper]
 @pytest.fixture(scope="module")
 def stepper(tiny_model: EngineModel, tmp_path_factory: pytest.TempPathFactory) -> Make:
     cache = tmp_path_factory.mktemp("cache")
-    directory = converted(tiny_model, "f32", cache)
+    directory = openvino_ir(tiny_model, "f32", cache)
 
     def make(room: Room) -> OpenVinoStepper:
         options = EngineOptions("f32", threads=1, max_batch=room.sequences, cache_directory=cache)

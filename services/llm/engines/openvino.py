@@ -14,16 +14,13 @@ from pathlib import Path
 import openvino_genai as genai
 
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
-from services.llm.engines.openvino_conversion import converted
+from services.llm.engines.openvino_conversion import openvino_ir
 from services.llm.engines.openvino_precision import PRECISIONS
 from services.llm.engines.openvino_stepper import OpenVinoStepper, Room
 from services.llm.engines.stepped import SteppedEngine
-from services.llm.engines.stepper import Job
+from services.llm.engines.stepper import Job, kept_tokens
 from services.llm.sampling import Sampling
 
-# What a sequence seldom exceeds: 40 s of speech, or a reference and a sentence. Where all do, some wait. A cache that
-# grows on demand is copied whole every 32 steps (27 ms for 16 sequences of 1000 tokens).
-_USUAL_TOKENS = 2048
 # A step of the pipeline keeps Python's interpreter. Whoever waits for it gets it behind the step, but only after having
 # waited so long: by Python's own 5 ms an event loop misses ten steps of a small model. Each asking wakes it.
 _SWITCH_SECONDS = 0.0005
@@ -45,7 +42,7 @@ class OpenVinoEngine:
 
 def _load(model: EngineModel, options: EngineOptions) -> OpenVinoStepper:
     sys.setswitchinterval(_SWITCH_SECONDS)
-    directory = converted(model, options.precision, options.cache_directory)
+    directory = openvino_ir(model, options.precision, options.cache_directory)
     room = _room(model.context, options.max_batch)
     stepper = OpenVinoStepper(open_pipeline(directory, options, room), room)
     _warm_up(stepper, model, options.max_batch)
@@ -72,8 +69,10 @@ def open_pipeline(directory: Path, options: EngineOptions, room: Room) -> genai.
 
 
 def _room(context: int, max_batch: int) -> Room:
-    """A lone sequence always fits. Memory is taken as blocks are first used."""
-    return Room.of(max_batch, max(context, max_batch * min(context, _USUAL_TOKENS)))
+    """Memory is taken as blocks are first used. A cache that grows on demand is copied whole every 32 steps (27 ms for
+    16 sequences of 1000 tokens).
+    """
+    return Room.of(max_batch, kept_tokens(context, max_batch))
 
 
 def _warm_up(stepper: OpenVinoStepper, model: EngineModel, max_batch: int) -> None:

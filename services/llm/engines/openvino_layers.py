@@ -10,9 +10,8 @@ from services.llm.checkpoint import LlmConfig, load_config
 from services.llm.engines.engine import EngineModel
 from services.llm.engines.openvino_constants import floats, ints
 from services.llm.engines.openvino_precision import PRECISIONS
+from services.llm.qwen2_tensors import head
 from services.llm.weights import Float32, Weights
-
-EMBEDDINGS = "model.embed_tokens.weight"
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,7 @@ class LayerWeights:
     def read(cls, model: EngineModel) -> "LayerWeights":
         """Raises UnusableCheckpoint."""
         weights = Weights(model.directory)
-        head = weights["lm_head.weight" if "lm_head.weight" in weights else EMBEDDINGS]
-        return cls(load_config(model.directory), weights, head[list(model.allowed)])
+        return cls(load_config(model.directory), weights, head(weights)[list(model.allowed)])
 
     def last(self, layer: int) -> bool:
         return layer + 1 == self.config.num_hidden_layers

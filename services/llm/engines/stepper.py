@@ -9,6 +9,14 @@ from prometheus_client import Metric
 from services.llm.engines.engine import Due, at_once
 from services.llm.sampling import Sampling
 
+# What a sequence seldom exceeds: 40 s of speech, or a reference and a sentence. Where all do, some wait.
+_USUAL_TOKENS = 2048
+
+
+def kept_tokens(context: int, sequences: int) -> int:
+    """For how many tokens keys and values are kept, of all sequences together. A lone one always fits."""
+    return max(context, sequences * min(context, _USUAL_TOKENS))
+
 
 @dataclass(frozen=True)
 class Job:

@@ -10,13 +10,11 @@ from services.llm.engines.cpu.stepper import CpuStepper, Room
 from services.llm.engines.cpu.weights import fits, packed
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.engines.stepped import SteppedEngine
-from services.llm.engines.stepper import Job
+from services.llm.engines.stepper import Job, kept_tokens
 from services.llm.sampling import Sampling
 from services.llm.weights import Weights
 from services.runtime.cpus import cpus
 
-# What a sequence seldom exceeds: 40 s of speech, or a reference and a sentence.
-_USUAL_TOKENS = 2048
 # Weights, from which on a step waits for memory; and threads that together read as fast as memory gives.
 LARGE, _MOST_THREADS = 100_000_000, 8
 
@@ -38,8 +36,7 @@ def _load(model: EngineModel, options: EngineOptions) -> CpuStepper:
     if not fits(load_config(model.directory)):
         raise ValueError("Engine cpu needs heads of a multiple of 16, and widths of 32; openvino runs any.")
     threads = options.threads or usual_threads(model)
-    tokens = max(model.context, options.max_batch * min(model.context, _USUAL_TOKENS))
-    room = Room(options.max_batch, tokens)
+    room = Room(options.max_batch, kept_tokens(model.context, options.max_batch))
     stepper = CpuStepper(library, model, packed(model, options.cache_directory), threads, room)
     _warm_up(stepper, model)
     return stepper

@@ -1,8 +1,5 @@
-"""A checkpoint in 8 bits, in the order of qwen2.cpp: packed once, kept under a name made of all that it depends on."""
+"""A checkpoint in 8 bits, in the order of qwen2.cpp."""
 
-import hashlib
-import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.llm.checkpoint import LlmConfig, load_config
+from services.llm.engines.conversion import converted
 from services.llm.engines.engine import EngineModel
+from services.llm.qwen2_tensors import EMBEDDINGS, head
 from services.llm.weights import Float32, Weights, int8_rows
 
 Bytes = NDArray[np.uint8]
@@ -22,7 +21,6 @@ _FORMAT = 1
 _BLOCK = _GROUP = 32
 _KEYS = 16
 _ZERO = 128
-_EMBEDDINGS = "model.embed_tokens.weight"
 
 
 @dataclass(frozen=True)
@@ -44,24 +42,26 @@ def fits(config: LlmConfig) -> bool:
 def packed(model: EngineModel, cache: Path) -> Packed:
     """Mapped from `cache`. Raises UnusableCheckpoint, OSError."""
     config, weights = load_config(model.directory), Weights(model.directory)
-    path = cache / f"llm-int8-{_digest(model, weights)}.bin"
-    if not path.exists():
-        _store(_parts(model, config, weights), path)
-    whole = np.memmap(path, np.uint8, "r")
-    vocabulary, width = weights.shape(_EMBEDDINGS)
+
+    def pack(path: Path) -> None:
+        with path.open("wb") as file:
+            for part in _parts(model, config, weights):
+                np.ascontiguousarray(part).tofile(file)
+
+    whole = np.memmap(converted(model, cache, "llm-int8", {"format": _FORMAT}, pack), np.uint8, "r")
+    vocabulary, width = weights.shape(EMBEDDINGS)
     scales, embeddings = whole[: 4 * vocabulary], whole[4 * vocabulary :][: vocabulary * width]
     return Packed(config, whole[len(scales) + len(embeddings) :], embeddings.view(np.int8), scales.view(np.float32))
 
 
 def _parts(model: EngineModel, config: LlmConfig, weights: Weights) -> Iterator[Bytes]:
-    embeddings, scales = int8_rows(weights[_EMBEDDINGS])
+    embeddings, scales = int8_rows(weights[EMBEDDINGS])
     yield _bytes(scales)
     yield embeddings.view(np.uint8)
     for layer in range(config.num_hidden_layers):
         yield from _layer(weights, f"model.layers.{layer}")
     yield _bytes(weights["model.norm.weight"])
-    head = weights["lm_head.weight" if "lm_head.weight" in weights else _EMBEDDINGS]
-    yield _blocks(head[list(model.allowed)])
+    yield _blocks(head(weights)[list(model.allowed)])
 
 
 def _layer(weights: Weights, layer: str) -> Iterator[Bytes]:
@@ -89,23 +89,3 @@ def _blocks(matrix: Float32, biases: Float32 | None = None) -> Bytes:
 
 def _bytes(values: Float32) -> Bytes:
     return np.ascontiguousarray(values, np.float32).view(np.uint8)
-
-
-def _digest(model: EngineModel, weights: Weights) -> str:
-    """Of the files' contents: the same checkpoint elsewhere is the same, a changed one is not."""
-    digest = hashlib.sha256(json.dumps({"format": _FORMAT, "allowed": model.allowed}).encode())
-    for path in (model.directory / "config.json", *weights.paths):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:32]
-
-
-def _store(parts: Iterator[Bytes], target: Path) -> None:
-    """It appears whole by a rename, so processes that start together may all pack."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as folder:
-        made = Path(folder) / target.name
-        with made.open("wb") as file:
-            for part in parts:
-                np.ascontiguousarray(part).tofile(file)
-        made.rename(target)
