@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from services.codec.families.spark.config_file import read_file
 from services.codec.families.spark.weights import CheckpointError
 
 Ratio = Annotated[int, Field(ge=1, le=1)]
@@ -142,9 +142,6 @@ class _BiCodecFile(_Section):
     audio_tokenizer: BiCodecConfig
 
 
-C = TypeVar("C", bound=BaseModel)
-
-
 class Extras(_Section):
     """voxline.yaml: what the published layout does not say of a checkpoint; every key, and the file, may be left out.
 
@@ -163,26 +160,13 @@ class SparkConfig(_Section):
 
     @classmethod
     def read(cls, model_dir: Path) -> SparkConfig:
-        audio = _read(model_dir / "config.yaml", AudioConfig)
+        audio = read_file(model_dir / "config.yaml", AudioConfig)
         file = model_dir / "BiCodec" / "config.yaml"
-        codec = _read(file, _BiCodecFile).audio_tokenizer
+        codec = read_file(file, _BiCodecFile).audio_tokenizer
         if codec.decoder.hop != audio.latent_hop_length:
             raise CheckpointError(
                 f"{file}: audio_tokenizer.decoder.rates {codec.decoder.rates} multiply to {codec.decoder.hop}, "
                 f"expected latent_hop_length {audio.latent_hop_length} of config.yaml"
             )
         extras = model_dir / "voxline.yaml"
-        return cls(audio=audio, codec=codec, extras=_read(extras, Extras) if extras.exists() else Extras())
-
-
-def _read(file: Path, kind: type[C]) -> C:
-    try:
-        return kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except OSError as exc:
-        raise CheckpointError(f"{file}: {exc.strerror}") from exc
-    except yaml.YAMLError as exc:
-        raise CheckpointError(f"{file}: not YAML: {exc}") from exc
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(the whole file)"
-        raise CheckpointError(f"{file}: {key}: {first['msg']}, found {first['input']!r}") from exc
+        return cls(audio=audio, codec=codec, extras=read_file(extras, Extras) if extras.exists() else Extras())

@@ -4,12 +4,12 @@ ones are what transformers takes them for, which writes only what differs.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from services.codec.families.spark.config_file import read_file
 from services.codec.families.spark.weights import CheckpointError
 
 Sizes = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
@@ -57,30 +57,14 @@ class Wav2Vec2Config(_File):
         return self.feat_extract_norm if self.feat_extract_norm == "layer" or index == 0 else ""
 
 
-F = TypeVar("F", bound=_File)
-
-
 def read_config(directory: Path, layers: int) -> Wav2Vec2Config:
     """Raises CheckpointError, also when the model has fewer than `layers`."""
     file = directory / "config.json"
-    config = _read(file, Wav2Vec2Config)
+    config = read_file(file, Wav2Vec2Config)
     if config.num_hidden_layers < layers:
         raise CheckpointError(f"{file}: num_hidden_layers: {config.num_hidden_layers}, expected {layers} or more")
     return config
 
 
 def read_preprocessor(directory: Path) -> Preprocessor:
-    return _read(directory / "preprocessor_config.json", Preprocessor)
-
-
-def _read(file: Path, kind: type[F]) -> F:
-    try:
-        return kind.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except OSError as exc:
-        raise CheckpointError(f"{file}: {exc.strerror}") from exc
-    except json.JSONDecodeError as exc:
-        raise CheckpointError(f"{file}: not JSON: {exc}") from exc
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(the whole file)"
-        raise CheckpointError(f"{file}: {key}: {first['msg']}, found {first['input']!r}") from exc
+    return read_file(directory / "preprocessor_config.json", Preprocessor)

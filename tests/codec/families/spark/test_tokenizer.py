@@ -8,9 +8,11 @@ import torch
 import yaml
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from transformers import Wav2Vec2Config as OriginalConfig
 from transformers import Wav2Vec2Model
 
 from services.codec.families.spark.tokenizer import WAV2VEC2, SparkTokenizer, VoiceTokens
+from services.codec.families.spark.wav2vec2_config import Wav2Vec2Config
 from services.codec.families.spark.weights import CheckpointError
 from services.runtime.errors import InvalidRequest
 
@@ -53,6 +55,12 @@ def test_padding_changes_no_latent(tokenizer: SparkTokenizer) -> None:
         batch = tokenizer.encoder(tokenizer.features(clips)).rows()
         for clip, row in zip(clips, batch, strict=True):
             torch.testing.assert_close(row, tokenizer.encoder(tokenizer.features([clip])).x[0], rtol=0, atol=1e-4)
+
+
+def test_what_a_config_leaves_out_is_as_transformers_has_it() -> None:
+    ours = Wav2Vec2Config().model_dump(mode="json")
+    theirs = OriginalConfig().to_dict()
+    assert ours == {name: theirs[name] for name in ours}
 
 
 def test_features_are_transformers_own_hidden_states(
@@ -109,6 +117,9 @@ def changed(file: Path, **changes: object) -> None:
         ("config.json", {"num_hidden_layers": 15}, "num_hidden_layers: 15, expected 16 or more"),
         ("config.json", {"num_hidden_layers": None}, "config.json: num_hidden_layers"),
         ("config.json", {"hidden_size": 48}, "expected"),
+        ("config.json", {"num_attention_heads": 5}, "hidden_size is no multiple of num_attention_heads"),
+        ("config.json", {"hidden_act": "relu"}, "hidden_act"),
+        ("config.json", {"conv_dim": [12]}, "differ in length"),
         ("config.json", {"conv_stride": [10, 16]}, "conv_stride multiplies to 160, expected 320"),
         ("preprocessor_config.json", {"sampling_rate": 16_000}, "sampling_rate 16000, expected 12000"),
     ],
