@@ -16,9 +16,15 @@ class _RequestFilter(logging.Filter):
         return True
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not so what grpc calls an error: that a caller had left before the end of its call could be told."""
+    return not record.getMessage().startswith("ExecuteBatchError raised in core by servicer method")
+
+
 def configure_logs(stage: str, level: str) -> None:
     """Replaces the root handlers of this process."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_is_news)
     handler.addFilter(_RequestFilter())
     handler.setFormatter(
         JsonFormatter(
