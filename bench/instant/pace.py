@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.codec.stream_scheduler import Chunking
+
 
 @dataclass(frozen=True)
 class Pace:
     """In frames. `at_once`: what the first sound needs, its chunk and its look-ahead; then `rate` a second, as a real
-    LLM draws for one of several streams. `chunk`: the first of audio, later ones are half as large again, up to `most`.
+    LLM draws for one of several streams. `chunk`: the first of audio, later ones grow as the detokenizer's do, up to
+    `most`.
     """
 
     rate: float
@@ -25,7 +28,8 @@ class Pace:
 
     def chunks(self) -> Iterator[int]:
         """Frames of each chunk of audio."""
+        chunking = Chunking(self.chunk, self.most, max_batch=1, max_step_frames=self.most)
         size = self.chunk
         while True:
             yield size
-            size = min(self.most, 3 * size // 2)
+            size = chunking.after(size)

@@ -18,7 +18,8 @@ class _RequestFilter(logging.Filter):
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Not so what grpc calls an error: that a caller had left before the end of its call could be told."""
-    return not record.getMessage().startswith("ExecuteBatchError raised in core by servicer method")
+    error = record.exc_info[1] if record.exc_info else None
+    return record.name != "grpc._cython.cygrpc" or "SendStatusFromServerOperation" not in str(error)
 
 
 def configure_logs(stage: str, level: str) -> None:

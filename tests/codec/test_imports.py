@@ -1,4 +1,4 @@
-"""What a stage of the codec imports decides how soon it serves, and half of its memory."""
+"""What a stage of the codec imports decides how soon it serves, and a third of its memory."""
 
 import subprocess
 import sys

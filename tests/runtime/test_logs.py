@@ -33,7 +33,10 @@ def test_a_line_is_json_and_tells_the_request(root: logging.Logger, capsys: pyte
 def test_a_caller_who_leaves_is_no_error(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("llm", "info")
     log = logging.getLogger("grpc._cython.cygrpc")
-    for error in ("ExecuteBatchError", "UsageError"):
-        log.error("%s raised in core by servicer method [%s]", error, "/a/b")
-    [line] = map(json.loads, capsys.readouterr().err.splitlines())
-    assert line["message"].startswith("UsageError")
+    for operation in ("SendStatusFromServerOperation", "SendMessageOperation"):
+        error = RuntimeError(f'Failed "execute_batch": (<grpc._cython.cygrpc.{operation} object at 0x1>,)')
+        log.error("raised in core by servicer method [/a/b]", exc_info=error)
+    log.error("said")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert "SendMessageOperation" in first["exc_info"]
+    assert second["message"] == "said"

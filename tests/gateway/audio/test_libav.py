@@ -11,4 +11,4 @@ def test_a_reply_starts_no_threads(name: str, speech) -> None:
     before = process.num_threads()
     encoder, tempo = ENCODERS[name](16000, 24000), Tempo(16000, 1.5)
     encoder.encode(tempo.stretch(sound))
-    assert process.num_threads() == before
+    assert process.num_threads() <= before

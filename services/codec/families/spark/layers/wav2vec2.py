@@ -1,7 +1,7 @@
 """Wav2Vec2 (Baevski et al. 2020) for inference, without the final layer norm of the pre-norm kind.
 
 Modules are named as transformers names their weights, which is how checkpoints store them. They are ours because
-importing transformers for them took the tokenizer 5 of its 9 s to start and half of its memory.
+importing transformers for them took the tokenizer 5 of its 9 s to start and a third of its memory.
 """
 
 from __future__ import annotations
