@@ -24,17 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxline/v1/audio.proto\x12\nvoxline.v1\"3\n\x05\x41udio\x12\x0f\n\x07samples\x18\x01 \x01(\x0c\x12\x19\n\x11sample_rate_hertz\x18\x02 \x01(\r\"U\n\x0b\x41udioConfig\x12+\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x19.voxline.v1.AudioEncoding\x12\x19\n\x11sample_rate_hertz\x18\x02 \x01(\r*\xc1\x01\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41UDIO_ENCODING_PCM\x10\x01\x12\x16\n\x12\x41UDIO_ENCODING_WAV\x10\x02\x12\x16\n\x12\x41UDIO_ENCODING_MP3\x10\x03\x12\x17\n\x13\x41UDIO_ENCODING_OPUS\x10\x04\x12\x16\n\x12\x41UDIO_ENCODING_AAC\x10\x05\x12\x17\n\x13\x41UDIO_ENCODING_FLAC\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxline/v1/audio.proto\x12\nvoxline.v1\"U\n\x0b\x41udioConfig\x12+\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x19.voxline.v1.AudioEncoding\x12\x19\n\x11sample_rate_hertz\x18\x02 \x01(\r*\xc1\x01\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41UDIO_ENCODING_PCM\x10\x01\x12\x16\n\x12\x41UDIO_ENCODING_WAV\x10\x02\x12\x16\n\x12\x41UDIO_ENCODING_MP3\x10\x03\x12\x17\n\x13\x41UDIO_ENCODING_OPUS\x10\x04\x12\x16\n\x12\x41UDIO_ENCODING_AAC\x10\x05\x12\x17\n\x13\x41UDIO_ENCODING_FLAC\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voxline.v1.audio_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDIOENCODING']._serialized_start=179
-  _globals['_AUDIOENCODING']._serialized_end=372
-  _globals['_AUDIO']._serialized_start=38
-  _globals['_AUDIO']._serialized_end=89
-  _globals['_AUDIOCONFIG']._serialized_start=91
-  _globals['_AUDIOCONFIG']._serialized_end=176
+  _globals['_AUDIOENCODING']._serialized_start=126
+  _globals['_AUDIOENCODING']._serialized_end=319
+  _globals['_AUDIOCONFIG']._serialized_start=38
+  _globals['_AUDIOCONFIG']._serialized_end=123
 # @@protoc_insertion_point(module_scope)

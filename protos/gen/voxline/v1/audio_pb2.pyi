@@ -58,32 +58,6 @@ AUDIO_ENCODING_FLAC: AudioEncoding.ValueType  # 6
 Global___AudioEncoding: _TypeAlias = AudioEncoding  # noqa: Y015
 
 @_typing.final
-class Audio(_message.Message):
-    """A piece of mono audio between stages."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SAMPLES_FIELD_NUMBER: _builtins.int
-    SAMPLE_RATE_HERTZ_FIELD_NUMBER: _builtins.int
-    samples: _builtins.bytes
-    """Little-endian float32 samples in [-1, 1]. A whole number of samples, possibly none."""
-    sample_rate_hertz: _builtins.int
-    """Samples per second."""
-    def __init__(
-        self,
-        *,
-        samples: _builtins.bytes = ...,
-        sample_rate_hertz: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sample_rate_hertz", b"sample_rate_hertz", "samples", b"samples"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Audio: _TypeAlias = Audio  # noqa: Y015
-
-@_typing.final
 class AudioConfig(_message.Message):
     """What to write for a listener."""
 

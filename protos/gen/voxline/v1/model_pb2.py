@@ -22,29 +22,41 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxline/v1/model.proto\x12\nvoxline.v1\"\x11\n\x0fGetModelRequest\"\xe0\x03\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x19\n\x11sample_rate_hertz\x18\x04 \x01(\r\x12\x18\n\x10\x66rame_rate_hertz\x18\x05 \x01(\x01\x12\x11\n\tcodebooks\x18\x06 \x01(\r\x12\x15\n\rcodebook_size\x18\x07 \x01(\r\x12\x1a\n\x12global_token_count\x18\x08 \x01(\r\x12\x1c\n\x14global_codebook_size\x18\t \x01(\r\x12\x1e\n\x16receptive_field_frames\x18\n \x01(\r\x12,\n\x0c\x63\x61pabilities\x18\x0b \x03(\x0e\x32\x16.voxline.v1.Capability\x12\x31\n\x0f\x62uilt_in_voices\x18\x0c \x03(\x0b\x32\x18.voxline.v1.BuiltInVoice\x12\x15\n\rdefault_voice\x18\r \x01(\t\x12\x1e\n\x16max_segment_characters\x18\x0e \x01(\r\x12\x1d\n\x15max_reference_seconds\x18\x0f \x01(\x01\x12\x1a\n\x12\x66irst_audio_frames\x18\x10 \x01(\r\x12\x1f\n\x17usual_look_ahead_frames\x18\x11 \x01(\r\"[\n\x0c\x42uiltInVoice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12)\n\x06\x64\x65sign\x18\x03 \x01(\x0b\x32\x19.voxline.v1.DesignedVoice\"w\n\rDesignedVoice\x12\"\n\x06gender\x18\x01 \x01(\x0e\x32\x12.voxline.v1.Gender\x12 \n\x05pitch\x18\x02 \x01(\x0e\x32\x11.voxline.v1.Level\x12 \n\x05speed\x18\x03 \x01(\x0e\x32\x11.voxline.v1.Level*{\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41PABILITY_CLONE\x10\x01\x12$\n CAPABILITY_CLONE_WITH_TRANSCRIPT\x10\x02\x12\x15\n\x11\x43\x41PABILITY_DESIGN\x10\x03*D\n\x06Gender\x12\x16\n\x12GENDER_UNSPECIFIED\x10\x00\x12\x11\n\rGENDER_FEMALE\x10\x01\x12\x0f\n\x0bGENDER_MALE\x10\x02*z\n\x05Level\x12\x15\n\x11LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eLEVEL_VERY_LOW\x10\x01\x12\r\n\tLEVEL_LOW\x10\x02\x12\x12\n\x0eLEVEL_MODERATE\x10\x03\x12\x0e\n\nLEVEL_HIGH\x10\x04\x12\x13\n\x0fLEVEL_VERY_HIGH\x10\x05\x32J\n\x0cModelService\x12:\n\x08GetModel\x12\x1b.voxline.v1.GetModelRequest\x1a\x11.voxline.v1.Modelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16voxline/v1/model.proto\x12\nvoxline.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\x11\n\x0fGetModelRequest\"\xf7\x01\n\x05Model\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x66\x61mily\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08revision\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1f\n\x11sample_rate_hertz\x18\x04 \x01(\rB\x04\xe2\x41\x01\x03\x12\x32\n\x0c\x63\x61pabilities\x18\x05 \x03(\x0e\x32\x16.voxline.v1.CapabilityB\x04\xe2\x41\x01\x03\x12\x1b\n\rdefault_voice\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12#\n\x15max_reference_seconds\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x17\n\tlanguages\x18\x08 \x03(\tB\x04\xe2\x41\x01\x03*{\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41PABILITY_CLONE\x10\x01\x12$\n CAPABILITY_CLONE_WITH_TRANSCRIPT\x10\x02\x12\x15\n\x11\x43\x41PABILITY_DESIGN\x10\x03\x32\x65\n\x0cModelService\x12U\n\x08GetModel\x12\x1b.voxline.v1.GetModelRequest\x1a\x11.voxline.v1.Model\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/voxline/v1/modelb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voxline.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CAPABILITY']._serialized_start=754
-  _globals['_CAPABILITY']._serialized_end=877
-  _globals['_GENDER']._serialized_start=879
-  _globals['_GENDER']._serialized_end=947
-  _globals['_LEVEL']._serialized_start=949
-  _globals['_LEVEL']._serialized_end=1071
-  _globals['_GETMODELREQUEST']._serialized_start=38
-  _globals['_GETMODELREQUEST']._serialized_end=55
-  _globals['_MODEL']._serialized_start=58
-  _globals['_MODEL']._serialized_end=538
-  _globals['_BUILTINVOICE']._serialized_start=540
-  _globals['_BUILTINVOICE']._serialized_end=631
-  _globals['_DESIGNEDVOICE']._serialized_start=633
-  _globals['_DESIGNEDVOICE']._serialized_end=752
-  _globals['_MODELSERVICE']._serialized_start=1073
-  _globals['_MODELSERVICE']._serialized_end=1147
+  _globals['_MODEL'].fields_by_name['id']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['id']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['family']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['family']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['revision']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['revision']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['sample_rate_hertz']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['sample_rate_hertz']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['capabilities']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['capabilities']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['default_voice']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['default_voice']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['max_reference_seconds']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['max_reference_seconds']._serialized_options = b'\342A\001\003'
+  _globals['_MODEL'].fields_by_name['languages']._loaded_options = None
+  _globals['_MODEL'].fields_by_name['languages']._serialized_options = b'\342A\001\003'
+  _globals['_MODELSERVICE'].methods_by_name['GetModel']._loaded_options = None
+  _globals['_MODELSERVICE'].methods_by_name['GetModel']._serialized_options = b'\202\323\344\223\002\023\022\021/voxline/v1/model'
+  _globals['_CAPABILITY']._serialized_start=370
+  _globals['_CAPABILITY']._serialized_end=493
+  _globals['_GETMODELREQUEST']._serialized_start=101
+  _globals['_GETMODELREQUEST']._serialized_end=118
+  _globals['_MODEL']._serialized_start=121
+  _globals['_MODEL']._serialized_end=368
+  _globals['_MODELSERVICE']._serialized_start=495
+  _globals['_MODELSERVICE']._serialized_end=596
 # @@protoc_insertion_point(module_scope)

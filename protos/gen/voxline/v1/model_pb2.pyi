@@ -28,11 +28,11 @@ class _CapabilityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Capability
     CAPABILITY_UNSPECIFIED: _Capability.ValueType  # 0
     """Never sent."""
     CAPABILITY_CLONE: _Capability.ValueType  # 1
-    """Speaks in the voice of a speaker's global tokens."""
+    """Clones a voice from a recording."""
     CAPABILITY_CLONE_WITH_TRANSCRIPT: _Capability.ValueType  # 2
-    """Continues a reference: its codes and its transcript."""
+    """Makes use of the recording's words."""
     CAPABILITY_DESIGN: _Capability.ValueType  # 3
-    """Makes up a speaker from gender, pitch and speed."""
+    """Makes up a voice from gender, pitch and speed."""
 
 class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
     """Something that a model can or cannot do."""
@@ -40,76 +40,16 @@ class Capability(_Capability, metaclass=_CapabilityEnumTypeWrapper):
 CAPABILITY_UNSPECIFIED: Capability.ValueType  # 0
 """Never sent."""
 CAPABILITY_CLONE: Capability.ValueType  # 1
-"""Speaks in the voice of a speaker's global tokens."""
+"""Clones a voice from a recording."""
 CAPABILITY_CLONE_WITH_TRANSCRIPT: Capability.ValueType  # 2
-"""Continues a reference: its codes and its transcript."""
+"""Makes use of the recording's words."""
 CAPABILITY_DESIGN: Capability.ValueType  # 3
-"""Makes up a speaker from gender, pitch and speed."""
+"""Makes up a voice from gender, pitch and speed."""
 Global___Capability: _TypeAlias = Capability  # noqa: Y015
-
-class _Gender:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _GenderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Gender.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    GENDER_UNSPECIFIED: _Gender.ValueType  # 0
-    """Not allowed where a gender is required."""
-    GENDER_FEMALE: _Gender.ValueType  # 1
-    """A woman's voice."""
-    GENDER_MALE: _Gender.ValueType  # 2
-    """A man's voice."""
-
-class Gender(_Gender, metaclass=_GenderEnumTypeWrapper):
-    """Gender of a designed voice."""
-
-GENDER_UNSPECIFIED: Gender.ValueType  # 0
-"""Not allowed where a gender is required."""
-GENDER_FEMALE: Gender.ValueType  # 1
-"""A woman's voice."""
-GENDER_MALE: Gender.ValueType  # 2
-"""A man's voice."""
-Global___Gender: _TypeAlias = Gender  # noqa: Y015
-
-class _Level:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _LevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Level.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    LEVEL_UNSPECIFIED: _Level.ValueType  # 0
-    """Moderate, where a level is optional."""
-    LEVEL_VERY_LOW: _Level.ValueType  # 1
-    """Lowest."""
-    LEVEL_LOW: _Level.ValueType  # 2
-    """Second."""
-    LEVEL_MODERATE: _Level.ValueType  # 3
-    """Middle."""
-    LEVEL_HIGH: _Level.ValueType  # 4
-    """Fourth."""
-    LEVEL_VERY_HIGH: _Level.ValueType  # 5
-    """Highest."""
-
-class Level(_Level, metaclass=_LevelEnumTypeWrapper):
-    """A step on a scale of five."""
-
-LEVEL_UNSPECIFIED: Level.ValueType  # 0
-"""Moderate, where a level is optional."""
-LEVEL_VERY_LOW: Level.ValueType  # 1
-"""Lowest."""
-LEVEL_LOW: Level.ValueType  # 2
-"""Second."""
-LEVEL_MODERATE: Level.ValueType  # 3
-"""Middle."""
-LEVEL_HIGH: Level.ValueType  # 4
-"""Fourth."""
-LEVEL_VERY_HIGH: Level.ValueType  # 5
-"""Highest."""
-Global___Level: _TypeAlias = Level  # noqa: Y015
 
 @_typing.final
 class GetModelRequest(_message.Message):
-    """Asks for the one model of a process."""
+    """Asks for the one model of a deployment."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -126,152 +66,54 @@ Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
-    """One stage of one model. Fields that do not concern the answering stage are zero or empty."""
+    """The served model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     FAMILY_FIELD_NUMBER: _builtins.int
-    ENGINE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_HERTZ_FIELD_NUMBER: _builtins.int
-    FRAME_RATE_HERTZ_FIELD_NUMBER: _builtins.int
-    CODEBOOKS_FIELD_NUMBER: _builtins.int
-    CODEBOOK_SIZE_FIELD_NUMBER: _builtins.int
-    GLOBAL_TOKEN_COUNT_FIELD_NUMBER: _builtins.int
-    GLOBAL_CODEBOOK_SIZE_FIELD_NUMBER: _builtins.int
-    RECEPTIVE_FIELD_FRAMES_FIELD_NUMBER: _builtins.int
     CAPABILITIES_FIELD_NUMBER: _builtins.int
-    BUILT_IN_VOICES_FIELD_NUMBER: _builtins.int
     DEFAULT_VOICE_FIELD_NUMBER: _builtins.int
-    MAX_SEGMENT_CHARACTERS_FIELD_NUMBER: _builtins.int
     MAX_REFERENCE_SECONDS_FIELD_NUMBER: _builtins.int
-    FIRST_AUDIO_FRAMES_FIELD_NUMBER: _builtins.int
-    USUAL_LOOK_AHEAD_FRAMES_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Name of the checkpoint, e.g. "voxline-small". Equal in all stages of a deployment."""
+    """Name of the checkpoint, e.g. "voxline-small"; what `model` of a request may say."""
     family: _builtins.str
-    """Model line whose prompts and codec it uses, e.g. "spark"."""
-    engine: _builtins.str
-    """What runs it, e.g. "openvino", "vllm", "torch"."""
+    """Model line, e.g. "spark"."""
+    revision: _builtins.str
+    """What it is made of: equal where all weights and configurations are."""
     sample_rate_hertz: _builtins.int
-    """Codec stages: rate of the audio that they read or write."""
-    frame_rate_hertz: _builtins.float
-    """Codec stages: frames of codes per second of audio."""
-    codebooks: _builtins.int
-    """Number of codes in a frame, and number of values that a code can take."""
-    codebook_size: _builtins.int
-    """See `codebooks`."""
-    global_token_count: _builtins.int
-    """Number of global tokens of a speaker, and number of values that each can take."""
-    global_codebook_size: _builtins.int
-    """See `global_token_count`."""
-    receptive_field_frames: _builtins.int
-    """Detokenizer: frames to the right (and left) on which a sample depends; look-ahead beyond it changes nothing."""
+    """The model's own sample rate: the one of PCM unless another is asked for."""
     default_voice: _builtins.str
-    """LLM: id of the built-in voice to use when a caller names none."""
-    max_segment_characters: _builtins.int
-    """LLM: longest text, in characters, that it speaks well in one Generate. Callers cut longer text into segments."""
+    """Id of the voice that speaks when a request names none; empty when a request must name one."""
     max_reference_seconds: _builtins.float
-    """Tokenizer: longest reference audio that it accepts."""
-    first_audio_frames: _builtins.int
-    """Detokenizer: frames that it needs, beside the look-ahead, before there is any audio."""
-    usual_look_ahead_frames: _builtins.int
-    """Detokenizer: look-ahead, in frames, with which it sounds as it does with all of its receptive field; 0 says nothing."""
+    """Longest recording that a voice can be cloned from."""
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:
-        """LLM: what it can do with a voice."""
+        """What it can do with a voice."""
 
     @_builtins.property
-    def built_in_voices(self) -> _containers.RepeatedCompositeFieldContainer[Global___BuiltInVoice]:
-        """LLM: voices that need no reference audio."""
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """BCP-47 tags of the languages that it speaks; empty says nothing."""
 
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         family: _builtins.str = ...,
-        engine: _builtins.str = ...,
+        revision: _builtins.str = ...,
         sample_rate_hertz: _builtins.int = ...,
-        frame_rate_hertz: _builtins.float = ...,
-        codebooks: _builtins.int = ...,
-        codebook_size: _builtins.int = ...,
-        global_token_count: _builtins.int = ...,
-        global_codebook_size: _builtins.int = ...,
-        receptive_field_frames: _builtins.int = ...,
         capabilities: _abc.Iterable[Global___Capability.ValueType] | None = ...,
-        built_in_voices: _abc.Iterable[Global___BuiltInVoice] | None = ...,
         default_voice: _builtins.str = ...,
-        max_segment_characters: _builtins.int = ...,
         max_reference_seconds: _builtins.float = ...,
-        first_audio_frames: _builtins.int = ...,
-        usual_look_ahead_frames: _builtins.int = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in_voices", b"built_in_voices", "capabilities", b"capabilities", "codebook_size", b"codebook_size", "codebooks", b"codebooks", "default_voice", b"default_voice", "engine", b"engine", "family", b"family", "first_audio_frames", b"first_audio_frames", "frame_rate_hertz", b"frame_rate_hertz", "global_codebook_size", b"global_codebook_size", "global_token_count", b"global_token_count", "id", b"id", "max_reference_seconds", b"max_reference_seconds", "max_segment_characters", b"max_segment_characters", "receptive_field_frames", b"receptive_field_frames", "sample_rate_hertz", b"sample_rate_hertz", "usual_look_ahead_frames", b"usual_look_ahead_frames"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "default_voice", b"default_voice", "family", b"family", "id", b"id", "languages", b"languages", "max_reference_seconds", b"max_reference_seconds", "revision", b"revision", "sample_rate_hertz", b"sample_rate_hertz"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
-
-@_typing.final
-class BuiltInVoice(_message.Message):
-    """A voice that the model brings along."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ID_FIELD_NUMBER: _builtins.int
-    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
-    DESIGN_FIELD_NUMBER: _builtins.int
-    id: _builtins.str
-    """Last part of its resource name, e.g. "female-high-low"."""
-    display_name: _builtins.str
-    """For people, e.g. "Female, high pitch, low speed"."""
-    @_builtins.property
-    def design(self) -> Global___DesignedVoice:
-        """How it is made."""
-
-    def __init__(
-        self,
-        *,
-        id: _builtins.str = ...,
-        display_name: _builtins.str = ...,
-        design: Global___DesignedVoice | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["design", b"design"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["design", b"design", "display_name", b"display_name", "id", b"id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___BuiltInVoice: _TypeAlias = BuiltInVoice  # noqa: Y015
-
-@_typing.final
-class DesignedVoice(_message.Message):
-    """A voice described instead of heard."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    GENDER_FIELD_NUMBER: _builtins.int
-    PITCH_FIELD_NUMBER: _builtins.int
-    SPEED_FIELD_NUMBER: _builtins.int
-    gender: Global___Gender.ValueType
-    """Required."""
-    pitch: Global___Level.ValueType
-    """Unspecified means moderate."""
-    speed: Global___Level.ValueType
-    """Unspecified means moderate."""
-    def __init__(
-        self,
-        *,
-        gender: Global___Gender.ValueType = ...,
-        pitch: Global___Level.ValueType = ...,
-        speed: Global___Level.ValueType = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gender", b"gender", "pitch", b"pitch", "speed", b"speed"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DesignedVoice: _TypeAlias = DesignedVoice  # noqa: Y015

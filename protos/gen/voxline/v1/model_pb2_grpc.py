@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """What a stage serves. Every stage answers it, so that no caller needs to know a model by name.
+    """What a deployment serves.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,11 @@ class ModelServiceStub:
 
 
 class ModelServiceServicer:
-    """What a stage serves. Every stage answers it, so that no caller needs to know a model by name.
+    """What a deployment serves.
     """
 
     def GetModel(self, request, context):
-        """The model of this process. It never changes while the process lives.
+        """UNAVAILABLE while the stages have not answered yet, or do not agree.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +70,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """What a stage serves. Every stage answers it, so that no caller needs to know a model by name.
+    """What a deployment serves.
     """
 
     @staticmethod

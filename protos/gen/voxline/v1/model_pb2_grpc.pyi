@@ -27,25 +27,25 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """What a stage serves. Every stage answers it, so that no caller needs to know a model by name."""
+    """What a deployment serves."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ModelServiceAsyncStub: ...
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.Model]
-    """The model of this process. It never changes while the process lives."""
+    """UNAVAILABLE while the stages have not answered yet, or do not agree."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """What a stage serves. Every stage answers it, so that no caller needs to know a model by name."""
+    """What a deployment serves."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetModel: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.Model]  # type: ignore[assignment]
-    """The model of this process. It never changes while the process lives."""
+    """UNAVAILABLE while the stages have not answered yet, or do not agree."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What a stage serves. Every stage answers it, so that no caller needs to know a model by name."""
+    """What a deployment serves."""
 
     @_abc_1.abstractmethod
     def GetModel(
@@ -53,6 +53,6 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.GetModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
-        """The model of this process. It never changes while the process lives."""
+        """UNAVAILABLE while the stages have not answered yet, or do not agree."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,21 +23,50 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from voxline.v1 import audio_pb2 as voxline_dot_v1_dot_audio__pb2
-from voxline.v1 import model_pb2 as voxline_dot_v1_dot_model__pb2
+from voxline.v1 import design_pb2 as voxline_dot_v1_dot_design__pb2
 from voxline.v1 import sampling_pb2 as voxline_dot_v1_dot_sampling__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fvoxline/v1/text_to_speech.proto\x12\nvoxline.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16voxline/v1/audio.proto\x1a\x16voxline/v1/model.proto\x1a\x19voxline/v1/sampling.proto\"\xc1\x01\n\x11SynthesizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12)\n\x05voice\x18\x02 \x01(\x0b\x32\x1a.voxline.v1.VoiceSelection\x12-\n\x0c\x61udio_config\x18\x03 \x01(\x0b\x32\x17.voxline.v1.AudioConfig\x12&\n\x08sampling\x18\x04 \x01(\x0b\x32\x14.voxline.v1.Sampling\x12\r\n\x05speed\x18\x05 \x01(\x01\x12\r\n\x05model\x18\x06 \x01(\t\"F\n\x15SynthesizeBodyRequest\x12-\n\x06speech\x18\x01 \x01(\x0b\x32\x1d.voxline.v1.SynthesizeRequest\"\x83\x01\n\x12SynthesizeResponse\x12/\n\x0c\x61udio_config\x18\x01 \x01(\x0b\x32\x17.voxline.v1.AudioConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\"\n\x05usage\x18\x03 \x01(\x0b\x32\x11.voxline.v1.UsageH\x00\x42\x07\n\x05\x65vent\"K\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\r\x12\x15\n\routput_tokens\x18\x02 \x01(\r\x12\x15\n\raudio_seconds\x18\x03 \x01(\x01\"y\n\x1aStreamingSynthesizeRequest\x12/\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1d.voxline.v1.SynthesizeRequestH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0f\n\x05\x66lush\x18\x03 \x01(\x08H\x00\x42\t\n\x07request\"\x8c\x01\n\x1bStreamingSynthesizeResponse\x12/\n\x0c\x61udio_config\x18\x01 \x01(\x0b\x32\x17.voxline.v1.AudioConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\"\n\x05usage\x18\x03 \x01(\x0b\x32\x11.voxline.v1.UsageH\x00\x42\x07\n\x05\x65vent\"\x8b\x01\n\x0eVoiceSelection\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12+\n\x06\x64\x65sign\x18\x02 \x01(\x0b\x32\x19.voxline.v1.DesignedVoiceH\x00\x12/\n\treference\x18\x03 \x01(\x0b\x32\x1a.voxline.v1.ReferenceAudioH\x00\x42\x0b\n\tselection\"3\n\x0eReferenceAudio\x12\r\n\x05\x61udio\x18\x01 \x01(\x0c\x12\x12\n\ntranscript\x18\x02 \x01(\t\"\xad\x01\n\x05Voice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12)\n\x06\x64\x65sign\x18\x03 \x01(\x0b\x32\x19.voxline.v1.DesignedVoice\x12\x12\n\ntranscript\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62uilt_in\x18\x06 \x01(\x08\":\n\x11ListVoicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x12ListVoicesResponse\x12!\n\x06voices\x18\x01 \x03(\x0b\x32\x11.voxline.v1.Voice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fGetVoiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"k\n\x12\x43reateVoiceRequest\x12\x10\n\x08voice_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12-\n\treference\x18\x03 \x01(\x0b\x32\x1a.voxline.v1.ReferenceAudio\"\"\n\x12\x44\x65leteVoiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\x82\x06\n\x13TextToSpeechService\x12w\n\nSynthesize\x12\x1d.voxline.v1.SynthesizeRequest\x1a\x1e.voxline.v1.SynthesizeResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/voxline/v1/speech:synthesize:\x01*0\x01\x12o\n\x0eSynthesizeBody\x12!.voxline.v1.SynthesizeBodyRequest\x1a\x14.google.api.HttpBody\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/voxline/v1/speech:body:\x01*0\x01\x12j\n\x13StreamingSynthesize\x12&.voxline.v1.StreamingSynthesizeRequest\x1a\'.voxline.v1.StreamingSynthesizeResponse(\x01\x30\x01\x12g\n\nListVoices\x12\x1d.voxline.v1.ListVoicesRequest\x1a\x1e.voxline.v1.ListVoicesResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/voxline/v1/voices\x12_\n\x08GetVoice\x12\x1b.voxline.v1.GetVoiceRequest\x1a\x11.voxline.v1.Voice\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/voxline/v1/{name=voices/*}\x12_\n\x0b\x43reateVoice\x12\x1e.voxline.v1.CreateVoiceRequest\x1a\x11.voxline.v1.Voice\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/voxline/v1/voices:\x01*\x12j\n\x0b\x44\x65leteVoice\x12\x1e.voxline.v1.DeleteVoiceRequest\x1a\x16.google.protobuf.Empty\"#\x82\xd3\xe4\x93\x02\x1d*\x1b/voxline/v1/{name=voices/*}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fvoxline/v1/text_to_speech.proto\x12\nvoxline.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x19google/api/resource.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16voxline/v1/audio.proto\x1a\x17voxline/v1/design.proto\x1a\x19voxline/v1/sampling.proto\"\xc7\x01\n\x11SynthesizeRequest\x12\x12\n\x04text\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x05voice\x18\x02 \x01(\x0b\x32\x1a.voxline.v1.VoiceSelection\x12-\n\x0c\x61udio_config\x18\x03 \x01(\x0b\x32\x17.voxline.v1.AudioConfig\x12&\n\x08sampling\x18\x04 \x01(\x0b\x32\x14.voxline.v1.Sampling\x12\r\n\x05speed\x18\x05 \x01(\x01\x12\r\n\x05model\x18\x06 \x01(\t\"L\n\x15SynthesizeBodyRequest\x12\x33\n\x06speech\x18\x01 \x01(\x0b\x32\x1d.voxline.v1.SynthesizeRequestB\x04\xe2\x41\x01\x02\"\x83\x01\n\x12SynthesizeResponse\x12/\n\x0c\x61udio_config\x18\x01 \x01(\x0b\x32\x17.voxline.v1.AudioConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\"\n\x05usage\x18\x03 \x01(\x0b\x32\x11.voxline.v1.UsageH\x00\x42\x07\n\x05\x65vent\"\x9b\x01\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\r\x12\x15\n\routput_tokens\x18\x02 \x01(\r\x12\x15\n\raudio_seconds\x18\x03 \x01(\x01\x12/\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x18.voxline.v1.FinishReason\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x0f\n\x07retries\x18\x06 \x01(\r\"y\n\x1aStreamingSynthesizeRequest\x12/\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1d.voxline.v1.SynthesizeRequestH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x0f\n\x05\x66lush\x18\x03 \x01(\x08H\x00\x42\t\n\x07request\"\x8c\x01\n\x1bStreamingSynthesizeResponse\x12/\n\x0c\x61udio_config\x18\x01 \x01(\x0b\x32\x17.voxline.v1.AudioConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\"\n\x05usage\x18\x03 \x01(\x0b\x32\x11.voxline.v1.UsageH\x00\x42\x07\n\x05\x65vent\"\x8b\x01\n\x0eVoiceSelection\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12+\n\x06\x64\x65sign\x18\x02 \x01(\x0b\x32\x19.voxline.v1.DesignedVoiceH\x00\x12/\n\treference\x18\x03 \x01(\x0b\x32\x1a.voxline.v1.ReferenceAudioH\x00\x42\x0b\n\tselection\"9\n\x0eReferenceAudio\x12\x13\n\x05\x61udio\x18\x01 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x12\n\ntranscript\x18\x02 \x01(\t\"\x94\x02\n\x05Voice\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12/\n\x06\x64\x65sign\x18\x03 \x01(\x0b\x32\x19.voxline.v1.DesignedVoiceB\x04\xe2\x41\x01\x03\x12\x12\n\ntranscript\x18\x04 \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x62uilt_in\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08\x61lias_of\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03:5\xea\x41\x32\n\x11voxline.dev/Voice\x12\x0evoices/{voice}*\x06voices2\x05voice\":\n\x11ListVoicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x12ListVoicesResponse\x12!\n\x06voices\x18\x01 \x03(\x0b\x32\x11.voxline.v1.Voice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x0fGetVoiceRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11voxline.dev/Voice\"q\n\x12\x43reateVoiceRequest\x12\x10\n\x08voice_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x33\n\treference\x18\x03 \x01(\x0b\x32\x1a.voxline.v1.ReferenceAudioB\x04\xe2\x41\x01\x02\"m\n\x12UpdateVoiceRequest\x12&\n\x05voice\x18\x01 \x01(\x0b\x32\x11.voxline.v1.VoiceB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\">\n\x12\x44\x65leteVoiceRequest\x12(\n\x04name\x18\x01 \x01(\tB\x1a\xe2\x41\x01\x02\xfa\x41\x13\n\x11voxline.dev/Voice*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xf6\x06\n\x13TextToSpeechService\x12w\n\nSynthesize\x12\x1d.voxline.v1.SynthesizeRequest\x1a\x1e.voxline.v1.SynthesizeResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/voxline/v1/speech:synthesize:\x01*0\x01\x12o\n\x0eSynthesizeBody\x12!.voxline.v1.SynthesizeBodyRequest\x1a\x14.google.api.HttpBody\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/voxline/v1/speech:body:\x01*0\x01\x12j\n\x13StreamingSynthesize\x12&.voxline.v1.StreamingSynthesizeRequest\x1a\'.voxline.v1.StreamingSynthesizeResponse(\x01\x30\x01\x12g\n\nListVoices\x12\x1d.voxline.v1.ListVoicesRequest\x1a\x1e.voxline.v1.ListVoicesResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/voxline/v1/voices\x12_\n\x08GetVoice\x12\x1b.voxline.v1.GetVoiceRequest\x1a\x11.voxline.v1.Voice\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/voxline/v1/{name=voices/*}\x12_\n\x0b\x43reateVoice\x12\x1e.voxline.v1.CreateVoiceRequest\x1a\x11.voxline.v1.Voice\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/voxline/v1/voices:\x01*\x12r\n\x0bUpdateVoice\x12\x1e.voxline.v1.UpdateVoiceRequest\x1a\x11.voxline.v1.Voice\"0\x82\xd3\xe4\x93\x02*2!/voxline/v1/{voice.name=voices/*}:\x05voice\x12j\n\x0b\x44\x65leteVoice\x12\x1e.voxline.v1.DeleteVoiceRequest\x1a\x16.google.protobuf.Empty\"#\x82\xd3\xe4\x93\x02\x1d*\x1b/voxline/v1/{name=voices/*}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voxline.v1.text_to_speech_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SYNTHESIZEREQUEST'].fields_by_name['text']._loaded_options = None
+  _globals['_SYNTHESIZEREQUEST'].fields_by_name['text']._serialized_options = b'\342A\001\002'
+  _globals['_SYNTHESIZEBODYREQUEST'].fields_by_name['speech']._loaded_options = None
+  _globals['_SYNTHESIZEBODYREQUEST'].fields_by_name['speech']._serialized_options = b'\342A\001\002'
+  _globals['_REFERENCEAUDIO'].fields_by_name['audio']._loaded_options = None
+  _globals['_REFERENCEAUDIO'].fields_by_name['audio']._serialized_options = b'\342A\001\002'
+  _globals['_VOICE'].fields_by_name['name']._loaded_options = None
+  _globals['_VOICE'].fields_by_name['name']._serialized_options = b'\342A\001\010'
+  _globals['_VOICE'].fields_by_name['design']._loaded_options = None
+  _globals['_VOICE'].fields_by_name['design']._serialized_options = b'\342A\001\003'
+  _globals['_VOICE'].fields_by_name['create_time']._loaded_options = None
+  _globals['_VOICE'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_VOICE'].fields_by_name['built_in']._loaded_options = None
+  _globals['_VOICE'].fields_by_name['built_in']._serialized_options = b'\342A\001\003'
+  _globals['_VOICE'].fields_by_name['alias_of']._loaded_options = None
+  _globals['_VOICE'].fields_by_name['alias_of']._serialized_options = b'\342A\001\003'
+  _globals['_VOICE']._loaded_options = None
+  _globals['_VOICE']._serialized_options = b'\352A2\n\021voxline.dev/Voice\022\016voices/{voice}*\006voices2\005voice'
+  _globals['_GETVOICEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETVOICEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\023\n\021voxline.dev/Voice'
+  _globals['_CREATEVOICEREQUEST'].fields_by_name['reference']._loaded_options = None
+  _globals['_CREATEVOICEREQUEST'].fields_by_name['reference']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEVOICEREQUEST'].fields_by_name['voice']._loaded_options = None
+  _globals['_UPDATEVOICEREQUEST'].fields_by_name['voice']._serialized_options = b'\342A\001\002'
+  _globals['_DELETEVOICEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEVOICEREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002\372A\023\n\021voxline.dev/Voice'
   _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['Synthesize']._loaded_options = None
   _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['Synthesize']._serialized_options = b'\202\323\344\223\002\"\"\035/voxline/v1/speech:synthesize:\001*'
   _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['SynthesizeBody']._loaded_options = None
@@ -48,36 +77,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['GetVoice']._serialized_options = b'\202\323\344\223\002\035\022\033/voxline/v1/{name=voices/*}'
   _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['CreateVoice']._loaded_options = None
   _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['CreateVoice']._serialized_options = b'\202\323\344\223\002\027\"\022/voxline/v1/voices:\001*'
+  _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['UpdateVoice']._loaded_options = None
+  _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['UpdateVoice']._serialized_options = b'\202\323\344\223\002*2!/voxline/v1/{voice.name=voices/*}:\005voice'
   _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['DeleteVoice']._loaded_options = None
   _globals['_TEXTTOSPEECHSERVICE'].methods_by_name['DeleteVoice']._serialized_options = b'\202\323\344\223\002\035*\033/voxline/v1/{name=voices/*}'
-  _globals['_SYNTHESIZEREQUEST']._serialized_start=242
-  _globals['_SYNTHESIZEREQUEST']._serialized_end=435
-  _globals['_SYNTHESIZEBODYREQUEST']._serialized_start=437
-  _globals['_SYNTHESIZEBODYREQUEST']._serialized_end=507
-  _globals['_SYNTHESIZERESPONSE']._serialized_start=510
-  _globals['_SYNTHESIZERESPONSE']._serialized_end=641
-  _globals['_USAGE']._serialized_start=643
-  _globals['_USAGE']._serialized_end=718
-  _globals['_STREAMINGSYNTHESIZEREQUEST']._serialized_start=720
-  _globals['_STREAMINGSYNTHESIZEREQUEST']._serialized_end=841
-  _globals['_STREAMINGSYNTHESIZERESPONSE']._serialized_start=844
-  _globals['_STREAMINGSYNTHESIZERESPONSE']._serialized_end=984
-  _globals['_VOICESELECTION']._serialized_start=987
-  _globals['_VOICESELECTION']._serialized_end=1126
-  _globals['_REFERENCEAUDIO']._serialized_start=1128
-  _globals['_REFERENCEAUDIO']._serialized_end=1179
-  _globals['_VOICE']._serialized_start=1182
-  _globals['_VOICE']._serialized_end=1355
-  _globals['_LISTVOICESREQUEST']._serialized_start=1357
-  _globals['_LISTVOICESREQUEST']._serialized_end=1415
-  _globals['_LISTVOICESRESPONSE']._serialized_start=1417
-  _globals['_LISTVOICESRESPONSE']._serialized_end=1497
-  _globals['_GETVOICEREQUEST']._serialized_start=1499
-  _globals['_GETVOICEREQUEST']._serialized_end=1530
-  _globals['_CREATEVOICEREQUEST']._serialized_start=1532
-  _globals['_CREATEVOICEREQUEST']._serialized_end=1639
-  _globals['_DELETEVOICEREQUEST']._serialized_start=1641
-  _globals['_DELETEVOICEREQUEST']._serialized_end=1675
-  _globals['_TEXTTOSPEECHSERVICE']._serialized_start=1678
-  _globals['_TEXTTOSPEECHSERVICE']._serialized_end=2448
+  _globals['_FINISHREASON']._serialized_start=2147
+  _globals['_FINISHREASON']._serialized_end=2242
+  _globals['_SYNTHESIZEREQUEST']._serialized_start=337
+  _globals['_SYNTHESIZEREQUEST']._serialized_end=536
+  _globals['_SYNTHESIZEBODYREQUEST']._serialized_start=538
+  _globals['_SYNTHESIZEBODYREQUEST']._serialized_end=614
+  _globals['_SYNTHESIZERESPONSE']._serialized_start=617
+  _globals['_SYNTHESIZERESPONSE']._serialized_end=748
+  _globals['_USAGE']._serialized_start=751
+  _globals['_USAGE']._serialized_end=906
+  _globals['_STREAMINGSYNTHESIZEREQUEST']._serialized_start=908
+  _globals['_STREAMINGSYNTHESIZEREQUEST']._serialized_end=1029
+  _globals['_STREAMINGSYNTHESIZERESPONSE']._serialized_start=1032
+  _globals['_STREAMINGSYNTHESIZERESPONSE']._serialized_end=1172
+  _globals['_VOICESELECTION']._serialized_start=1175
+  _globals['_VOICESELECTION']._serialized_end=1314
+  _globals['_REFERENCEAUDIO']._serialized_start=1316
+  _globals['_REFERENCEAUDIO']._serialized_end=1373
+  _globals['_VOICE']._serialized_start=1376
+  _globals['_VOICE']._serialized_end=1652
+  _globals['_LISTVOICESREQUEST']._serialized_start=1654
+  _globals['_LISTVOICESREQUEST']._serialized_end=1712
+  _globals['_LISTVOICESRESPONSE']._serialized_start=1714
+  _globals['_LISTVOICESRESPONSE']._serialized_end=1794
+  _globals['_GETVOICEREQUEST']._serialized_start=1796
+  _globals['_GETVOICEREQUEST']._serialized_end=1855
+  _globals['_CREATEVOICEREQUEST']._serialized_start=1857
+  _globals['_CREATEVOICEREQUEST']._serialized_end=1970
+  _globals['_UPDATEVOICEREQUEST']._serialized_start=1972
+  _globals['_UPDATEVOICEREQUEST']._serialized_end=2081
+  _globals['_DELETEVOICEREQUEST']._serialized_start=2083
+  _globals['_DELETEVOICEREQUEST']._serialized_end=2145
+  _globals['_TEXTTOSPEECHSERVICE']._serialized_start=2245
+  _globals['_TEXTTOSPEECHSERVICE']._serialized_end=3131
 # @@protoc_insertion_point(module_scope)

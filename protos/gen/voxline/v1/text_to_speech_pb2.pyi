@@ -5,11 +5,13 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from voxline.v1 import audio_pb2 as _audio_pb2
-from voxline.v1 import model_pb2 as _model_pb2
+from voxline.v1 import design_pb2 as _design_pb2
 from voxline.v1 import sampling_pb2 as _sampling_pb2
 import builtins as _builtins
 import sys
@@ -21,6 +23,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _FinishReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINISH_REASON_UNSPECIFIED: _FinishReason.ValueType  # 0
+    """Never sent."""
+    FINISH_REASON_STOP: _FinishReason.ValueType  # 1
+    """All of the text was spoken."""
+    FINISH_REASON_LENGTH: _FinishReason.ValueType  # 2
+    """A limit of tokens was reached: a part may be cut."""
+
+class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
+    """Why speech ended."""
+
+FINISH_REASON_UNSPECIFIED: FinishReason.ValueType  # 0
+"""Never sent."""
+FINISH_REASON_STOP: FinishReason.ValueType  # 1
+"""All of the text was spoken."""
+FINISH_REASON_LENGTH: FinishReason.ValueType  # 2
+"""A limit of tokens was reached: a part may be cut."""
+Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final
 class SynthesizeRequest(_message.Message):
@@ -35,7 +61,7 @@ class SynthesizeRequest(_message.Message):
     SPEED_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """Required, not blank."""
+    """Not blank."""
     speed: _builtins.float
     """Tempo, 0.25 to 4; 0 and 1 leave it. Pitch stays."""
     model: _builtins.str
@@ -139,22 +165,34 @@ class Usage(_message.Message):
     INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     AUDIO_SECONDS_FIELD_NUMBER: _builtins.int
+    FINISH_REASON_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     """Tokens of all prompts."""
     output_tokens: _builtins.int
     """Tokens drawn."""
     audio_seconds: _builtins.float
     """Length of the audio that was sent."""
+    finish_reason: Global___FinishReason.ValueType
+    """Why the speech ended: LENGTH if any part of it was cut at a limit of tokens."""
+    seed: _builtins.int
+    """Given as `sampling.seed`, the same request is spoken in the same way again."""
+    retries: _builtins.int
+    """How often a part was drawn anew or taken over by another replica."""
     def __init__(
         self,
         *,
         input_tokens: _builtins.int = ...,
         output_tokens: _builtins.int = ...,
         audio_seconds: _builtins.float = ...,
+        finish_reason: Global___FinishReason.ValueType = ...,
+        seed: _builtins.int = ...,
+        retries: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_seconds", b"audio_seconds", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_seconds", b"audio_seconds", "finish_reason", b"finish_reason", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "retries", b"retries", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -162,7 +200,7 @@ Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class StreamingSynthesizeRequest(_message.Message):
-    """One message of a dictated text."""
+    """One message of a text stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -242,7 +280,7 @@ class VoiceSelection(_message.Message):
     name: _builtins.str
     """"voices/{voice}", or just the id."""
     @_builtins.property
-    def design(self) -> _model_pb2.DesignedVoice:
+    def design(self) -> _design_pb2.DesignedVoice:
         """Described."""
 
     @_builtins.property
@@ -253,7 +291,7 @@ class VoiceSelection(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        design: _model_pb2.DesignedVoice | None = ...,
+        design: _design_pb2.DesignedVoice | None = ...,
         reference: Global___ReferenceAudio | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["design", b"design", "name", b"name", "reference", b"reference", "selection", b"selection"]  # noqa: Y015
@@ -304,6 +342,7 @@ class Voice(_message.Message):
     TRANSCRIPT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     BUILT_IN_FIELD_NUMBER: _builtins.int
+    ALIAS_OF_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"voices/{voice}"."""
     display_name: _builtins.str
@@ -312,8 +351,10 @@ class Voice(_message.Message):
     """Words of the reference of a cloned voice, if they were given."""
     built_in: _builtins.bool
     """Whether the model brings it along."""
+    alias_of: _builtins.str
+    """For a name that stands for a built-in voice (OpenAI's names do): the built-in voice's name."""
     @_builtins.property
-    def design(self) -> _model_pb2.DesignedVoice:
+    def design(self) -> _design_pb2.DesignedVoice:
         """Set for a designed voice."""
 
     @_builtins.property
@@ -325,14 +366,15 @@ class Voice(_message.Message):
         *,
         name: _builtins.str = ...,
         display_name: _builtins.str = ...,
-        design: _model_pb2.DesignedVoice | None = ...,
+        design: _design_pb2.DesignedVoice | None = ...,
         transcript: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         built_in: _builtins.bool = ...,
+        alias_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "design", b"design"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in", b"built_in", "create_time", b"create_time", "design", b"design", "display_name", b"display_name", "name", b"name", "transcript", b"transcript"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias_of", b"alias_of", "built_in", b"built_in", "create_time", b"create_time", "design", b"design", "display_name", b"display_name", "name", b"name", "transcript", b"transcript"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -429,7 +471,7 @@ class CreateVoiceRequest(_message.Message):
     """For people; empty: the id."""
     @_builtins.property
     def reference(self) -> Global___ReferenceAudio:
-        """Required."""
+        """The recording."""
 
     def __init__(
         self,
@@ -445,6 +487,36 @@ class CreateVoiceRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateVoiceRequest: _TypeAlias = CreateVoiceRequest  # noqa: Y015
+
+@_typing.final
+class UpdateVoiceRequest(_message.Message):
+    """What to change of a voice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOICE_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def voice(self) -> Global___Voice:
+        """Its name says which; `display_name` and `transcript` can be changed."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to change; absent: those of the two that are not empty."""
+
+    def __init__(
+        self,
+        *,
+        voice: Global___Voice | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "voice", b"voice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVoiceRequest: _TypeAlias = UpdateVoiceRequest  # noqa: Y015
 
 @_typing.final
 class DeleteVoiceRequest(_message.Message):

@@ -67,6 +67,11 @@ class TextToSpeechServiceStub:
                 request_serializer=voxline_dot_v1_dot_text__to__speech__pb2.CreateVoiceRequest.SerializeToString,
                 response_deserializer=voxline_dot_v1_dot_text__to__speech__pb2.Voice.FromString,
                 _registered_method=True)
+        self.UpdateVoice = channel.unary_unary(
+                '/voxline.v1.TextToSpeechService/UpdateVoice',
+                request_serializer=voxline_dot_v1_dot_text__to__speech__pb2.UpdateVoiceRequest.SerializeToString,
+                response_deserializer=voxline_dot_v1_dot_text__to__speech__pb2.Voice.FromString,
+                _registered_method=True)
         self.DeleteVoice = channel.unary_unary(
                 '/voxline.v1.TextToSpeechService/DeleteVoice',
                 request_serializer=voxline_dot_v1_dot_text__to__speech__pb2.DeleteVoiceRequest.SerializeToString,
@@ -104,7 +109,7 @@ class TextToSpeechServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListVoices(self, request, context):
-        """Lists voices: those that the model brings, then stored ones by name.
+        """Lists voices: those that the model brings and the names that stand for them, then stored ones by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,6 +124,14 @@ class TextToSpeechServiceServicer:
 
     def CreateVoice(self, request, context):
         """Clones a voice from reference audio and stores it. ALREADY_EXISTS when the name is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVoice(self, request, context):
+        """Changes what `update_mask` names. NOT_FOUND when there is none, INVALID_ARGUMENT for a voice that the model brings
+        along, and for a field that cannot be changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,6 +175,11 @@ def add_TextToSpeechServiceServicer_to_server(servicer, server):
             'CreateVoice': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateVoice,
                     request_deserializer=voxline_dot_v1_dot_text__to__speech__pb2.CreateVoiceRequest.FromString,
+                    response_serializer=voxline_dot_v1_dot_text__to__speech__pb2.Voice.SerializeToString,
+            ),
+            'UpdateVoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVoice,
+                    request_deserializer=voxline_dot_v1_dot_text__to__speech__pb2.UpdateVoiceRequest.FromString,
                     response_serializer=voxline_dot_v1_dot_text__to__speech__pb2.Voice.SerializeToString,
             ),
             'DeleteVoice': grpc.unary_unary_rpc_method_handler(
@@ -332,6 +350,33 @@ class TextToSpeechService:
             target,
             '/voxline.v1.TextToSpeechService/CreateVoice',
             voxline_dot_v1_dot_text__to__speech__pb2.CreateVoiceRequest.SerializeToString,
+            voxline_dot_v1_dot_text__to__speech__pb2.Voice.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxline.v1.TextToSpeechService/UpdateVoice',
+            voxline_dot_v1_dot_text__to__speech__pb2.UpdateVoiceRequest.SerializeToString,
             voxline_dot_v1_dot_text__to__speech__pb2.Voice.FromString,
             options,
             channel_credentials,

@@ -49,11 +49,15 @@ class TextToSpeechServiceStub:
     half-closing ends the text. Each sentence is spoken as soon as it is complete, or as soon as `flush` asks for it.
     """
     ListVoices: _grpc.UnaryUnaryMultiCallable[_text_to_speech_pb2.ListVoicesRequest, _text_to_speech_pb2.ListVoicesResponse]
-    """Lists voices: those that the model brings, then stored ones by name."""
+    """Lists voices: those that the model brings and the names that stand for them, then stored ones by name."""
     GetVoice: _grpc.UnaryUnaryMultiCallable[_text_to_speech_pb2.GetVoiceRequest, _text_to_speech_pb2.Voice]
     """NOT_FOUND when there is none of that name."""
     CreateVoice: _grpc.UnaryUnaryMultiCallable[_text_to_speech_pb2.CreateVoiceRequest, _text_to_speech_pb2.Voice]
     """Clones a voice from reference audio and stores it. ALREADY_EXISTS when the name is taken."""
+    UpdateVoice: _grpc.UnaryUnaryMultiCallable[_text_to_speech_pb2.UpdateVoiceRequest, _text_to_speech_pb2.Voice]
+    """Changes what `update_mask` names. NOT_FOUND when there is none, INVALID_ARGUMENT for a voice that the model brings
+    along, and for a field that cannot be changed.
+    """
     DeleteVoice: _grpc.UnaryUnaryMultiCallable[_text_to_speech_pb2.DeleteVoiceRequest, _empty_pb2.Empty]
     """NOT_FOUND when there is none, INVALID_ARGUMENT for a voice that the model brings along."""
 
@@ -76,11 +80,15 @@ class TextToSpeechServiceAsyncStub(TextToSpeechServiceStub):
     half-closing ends the text. Each sentence is spoken as soon as it is complete, or as soon as `flush` asks for it.
     """
     ListVoices: _aio.UnaryUnaryMultiCallable[_text_to_speech_pb2.ListVoicesRequest, _text_to_speech_pb2.ListVoicesResponse]  # type: ignore[assignment]
-    """Lists voices: those that the model brings, then stored ones by name."""
+    """Lists voices: those that the model brings and the names that stand for them, then stored ones by name."""
     GetVoice: _aio.UnaryUnaryMultiCallable[_text_to_speech_pb2.GetVoiceRequest, _text_to_speech_pb2.Voice]  # type: ignore[assignment]
     """NOT_FOUND when there is none of that name."""
     CreateVoice: _aio.UnaryUnaryMultiCallable[_text_to_speech_pb2.CreateVoiceRequest, _text_to_speech_pb2.Voice]  # type: ignore[assignment]
     """Clones a voice from reference audio and stores it. ALREADY_EXISTS when the name is taken."""
+    UpdateVoice: _aio.UnaryUnaryMultiCallable[_text_to_speech_pb2.UpdateVoiceRequest, _text_to_speech_pb2.Voice]  # type: ignore[assignment]
+    """Changes what `update_mask` names. NOT_FOUND when there is none, INVALID_ARGUMENT for a voice that the model brings
+    along, and for a field that cannot be changed.
+    """
     DeleteVoice: _aio.UnaryUnaryMultiCallable[_text_to_speech_pb2.DeleteVoiceRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """NOT_FOUND when there is none, INVALID_ARGUMENT for a voice that the model brings along."""
 
@@ -124,7 +132,7 @@ class TextToSpeechServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _text_to_speech_pb2.ListVoicesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_text_to_speech_pb2.ListVoicesResponse, _abc.Awaitable[_text_to_speech_pb2.ListVoicesResponse]]:
-        """Lists voices: those that the model brings, then stored ones by name."""
+        """Lists voices: those that the model brings and the names that stand for them, then stored ones by name."""
 
     @_abc_1.abstractmethod
     def GetVoice(
@@ -141,6 +149,16 @@ class TextToSpeechServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_text_to_speech_pb2.Voice, _abc.Awaitable[_text_to_speech_pb2.Voice]]:
         """Clones a voice from reference audio and stores it. ALREADY_EXISTS when the name is taken."""
+
+    @_abc_1.abstractmethod
+    def UpdateVoice(
+        self,
+        request: _text_to_speech_pb2.UpdateVoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_text_to_speech_pb2.Voice, _abc.Awaitable[_text_to_speech_pb2.Voice]]:
+        """Changes what `update_mask` names. NOT_FOUND when there is none, INVALID_ARGUMENT for a voice that the model brings
+        along, and for a field that cannot be changed.
+        """
 
     @_abc_1.abstractmethod
     def DeleteVoice(

@@ -1,0 +1,71 @@
+"""Speakers: opaque to all but the family, and addressed by their content where they are large."""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from services.runtime.errors import InvalidRequest
+from voxline.stages.v1 import speaker_pb2
+
+# A larger state is named by its digest.
+INLINE_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """`state`: what the family makes of it; `global_tokens`: what is public of it, no part of who it is."""
+
+    state: bytes
+    global_tokens: tuple[int, ...] = field(default=(), compare=False)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the state."""
+        return hashlib.sha256(self.state).digest()
+
+    @property
+    def inline(self) -> bool:
+        """Whether a message holds the state itself."""
+        return len(self.state) <= INLINE_BYTES
+
+    def to_proto(self) -> speaker_pb2.Speaker:
+        """With the state only where it is small: a stage that needs a large one asks for it."""
+        if self.inline:
+            return speaker_pb2.Speaker(state=self.state, global_tokens=self.global_tokens)
+        return speaker_pb2.Speaker(digest=self.digest, global_tokens=self.global_tokens)
+
+    def whole_to_proto(self) -> speaker_pb2.Speaker:
+        """With the state, for the one who does not know it yet."""
+        return speaker_pb2.Speaker(state=self.state, global_tokens=self.global_tokens)
+
+    @classmethod
+    def from_proto(cls, message: speaker_pb2.Speaker) -> "Speaker":
+        """Of a message that holds the state."""
+        assert message.HasField("state")
+        return cls(message.state, tuple(message.global_tokens))
+
+
+class SpeakerStore:
+    """The large states that a process was sent, so that each crosses the wire once; the least used go first."""
+
+    def __init__(self, max_bytes: int = 256 * 2**20) -> None:
+        self._max_bytes = max_bytes
+        self._states: OrderedDict[bytes, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, digest: bytes) -> bytes | None:
+        if digest in self._states:
+            self._states.move_to_end(digest)
+        return self._states.get(digest)
+
+    def keep(self, digest: bytes, state: bytes) -> None:
+        """Raises InvalidRequest for a state that is not the one of the digest."""
+        if hashlib.sha256(state).digest() != digest:
+            raise InvalidRequest("This is not the state of that digest.", field="speaker_state")
+        if digest not in self._states:
+            self._states[digest] = state
+            self._bytes += len(state)
+        while self._bytes > self._max_bytes and len(self._states) > 1:
+            _, oldest = self._states.popitem(last=False)
+            self._bytes -= len(oldest)
