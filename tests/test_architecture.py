@@ -17,10 +17,11 @@ SOURCES = sorted((ROOT / "services").rglob("*.py"))
 # Package of services -> the packages of services that it may import. All may import the stubs, which import nothing.
 MAY_IMPORT = {
     "runtime": {"runtime"},
-    "llm": {"llm", "runtime"},
-    "codec": {"codec", "runtime"},
-    "gateway": {"gateway", "runtime"},
-    "cli": {"cli", "codec", "runtime"},
+    "contract": {"contract", "runtime"},
+    "llm": {"llm", "contract", "runtime"},
+    "codec": {"codec", "contract", "runtime"},
+    "gateway": {"gateway", "contract", "runtime"},
+    "cli": {"cli", "codec", "contract", "runtime"},
 }
 # What only families and engines know: the image of the gateway holds none of it.
 HEAVY = {"gguf", "openvino", "openvino_genai", "torch", "transformers", "vllm"}
@@ -28,6 +29,7 @@ HEAVY = {"gguf", "openvino", "openvino_genai", "torch", "transformers", "vllm"}
 # Package of services -> the extras of pyproject.toml that an image for it installs.
 EXTRAS = {
     "runtime": (),
+    "contract": (),
     "llm": ("llm", "openvino", "transformers", "vllm"),
     "codec": ("codec",),
     "gateway": ("gateway", "postgresql"),
