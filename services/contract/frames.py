@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,7 @@ class CodeFormat:
 
     codebooks: int
     codebook_size: int
+    dtype: ClassVar = _CODES
 
     def __post_init__(self) -> None:
         assert self.codebooks >= 1
@@ -124,6 +125,7 @@ class LatentFormat:
     """Each frame holds a vector of `width` numbers."""
 
     width: int
+    dtype: ClassVar = _LATENTS
 
     def __post_init__(self) -> None:
         assert self.width >= 1
@@ -144,6 +146,11 @@ class FrameFormat:
 
     frame_rate: float
     kind: CodeFormat | LatentFormat
+
+    @property
+    def none(self) -> Frames:
+        """No frames, of this format."""
+        return Frames(0, np.zeros((0, self.kind.width), self.kind.dtype))
 
     def check(self, frames: Frames, field: str = "frames") -> None:
         """Raises InvalidRequest for frames of another format."""

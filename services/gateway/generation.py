@@ -1,25 +1,41 @@
-"""One segment -> its tokens: seeds and the second attempt."""
+"""One segment -> its frames: seeds, replicas that are lost, and what is drawn anew."""
 
-import secrets
-from collections.abc import AsyncGenerator
+import hashlib
+import logging
+import time
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from services.gateway.clients.events import Finish, LlmEvent
+from services.contract.generation import (
+    Finish,
+    FinishReason,
+    GenerationRequest,
+    Pace,
+    Prefix,
+    Progress,
+    VoiceInput,
+)
+from services.contract.sampling import SEEDS, Sampling
 from services.gateway.metrics import GatewayMetrics
+from services.gateway.replacement import Replacement
 from services.gateway.reply import Usage
-from services.gateway.speech import SEEDS, Sampling
-from services.gateway.stages import Stages
-from services.gateway.tokens import SpeakerTokens, VoiceTokens
-from services.runtime.errors import GenerationFailed
+from services.gateway.stages import Model, Stages
+from services.gateway.utterance import Utterance
+from services.runtime.errors import GenerationFailed, VoxlineError
+
+logger = logging.getLogger(__name__)
+
+# So often a segment is drawn before words without any frame are an error.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of text that the LLM speaks in one go, and who speaks it."""
+    """A piece of text that the LLM speaks in one go, and who speaks it. `place` in the reply, from 0."""
 
     text: str
-    voice: VoiceTokens
+    voice: VoiceInput
+    place: int = 0
 
 
 class Generation:
@@ -27,54 +43,91 @@ class Generation:
         self._stages = stages
         self._metrics = metrics
 
-    async def events(
-        self, segment: Segment, sampling: Sampling, place: int, usage: Usage
-    ) -> AsyncGenerator[LlmEvent, None]:
-        """Speaker, codes, finish. A speaker that the voice has already is named before the LLM is asked, so that the
-        detokenizer gets ready meanwhile. An empty generation is tried again, by the same speaker: nothing of it was
-        heard. `place` of the segment in the reply, from 0.
+    async def draw(self, segment: Segment, sampling: Sampling, model: Model, usage: Usage, out: Utterance) -> None:
+        """Fills `out`. `usage.seed` is the reply's seed, `sampling.seed` the caller's, if it gave one.
 
-        Raises what the LLM raises, and GenerationFailed when it draws nothing.
+        A generation without a frame is drawn again, and once also one that its usual limit cut, while nobody has heard
+        of it and the caller gave no seed. Raises what the LLM raises, and GenerationFailed where nothing is ever drawn.
         """
-        speaker = segment.voice.speaker
-        if speaker is not None:
-            yield speaker
-        for seed in seeds(sampling, place):
-            drawn = False
-            async with aclosing(self._drawn(segment, replace(sampling, seed=seed))) as events:
-                async for event in events:
-                    match event:
-                        case SpeakerTokens():
-                            if speaker is not None:
-                                continue
-                            speaker = event
-                        case Finish():
-                            self._count(event, usage)
-                            if not drawn:
-                                break
-                        case tuple():
-                            drawn = True
-                    yield event
-            if drawn:
+        for attempt in range(_ATTEMPTS):
+            seed = segment_seed(usage.seed, segment.place, attempt)
+            request = GenerationRequest(
+                text=segment.text,
+                voice=segment.voice,
+                sampling=replace(sampling, seed=seed),
+                pace=model.pace,
+                revision=model.revision,
+            )
+            replacement = Replacement("llm", self._stages, self._metrics, usage, begun=segment.place > 0)
+            drawing = _Drawing(self._stages, request, model, out)
+            finish = await drawing.finished(replacement)
+            usage.input_tokens += finish.prompt_tokens
+            usage.output_tokens += finish.completion_tokens
+            cut = finish.reason is FinishReason.LENGTH
+            if not out.end:
+                self._metrics.empty_generations.inc()
+            elif not (cut and attempt == 0 and sampling.max_tokens is sampling.seed is None and not out.heard):
+                usage.truncated |= cut
+                self._metrics.truncated_segments.inc(cut)
+                out.finish()
                 return
-            self._metrics.empty_generations.inc()
+            usage.retries += 1
+            out.withdraw()
         raise GenerationFailed("The model drew no speech for a part of the text.")
 
-    def _drawn(self, segment: Segment, sampling: Sampling) -> AsyncGenerator[LlmEvent, None]:
-        return self._stages.llm.generate(segment.text, segment.voice, sampling, self._stages.pace())
 
-    def _count(self, finish: Finish, usage: Usage) -> None:
-        usage.input_tokens += finish.prompt_tokens
-        usage.output_tokens += finish.completion_tokens
-        if not finish.complete:
-            self._metrics.cut_segments.inc()
+class _Drawing:
+    """One attempt at a segment, by one replica after the other."""
+
+    def __init__(self, stages: Stages, request: GenerationRequest, model: Model, out: Utterance) -> None:
+        self._stages = stages
+        self._request = request
+        self._model = model
+        self._out = out
+        self._resume = b""
+        self._first_frames_at: float | None = None
+
+    async def finished(self, replacement: Replacement) -> Finish:
+        while True:
+            try:
+                async with aclosing(self._stages.llm.generate(self._next_request())) as progresses:
+                    async for progress in progresses:
+                        replacement.progress()
+                        self._take(progress)
+                        if progress.finish is not None:
+                            return progress.finish
+            except VoxlineError as exc:
+                await replacement.after(exc)
+                logger.warning("the llm is replaced after %d frames: %s", self._out.end, exc.message)
+
+    def _take(self, progress: Progress) -> None:
+        if progress.resume is not None:
+            self._resume = progress.resume
+        if progress.speaker is not None:
+            self._out.name(progress.speaker)
+        if progress.frames is not None:
+            self._first_frames_at = self._first_frames_at or time.monotonic()
+            self._out.extend(progress.frames)
+
+    def _next_request(self) -> GenerationRequest:
+        """That which asks for what has not come yet."""
+        if not self._out.end and not self._resume:
+            return self._request
+        frames = self._out.all() if self._out.end else self._model.frames.none
+        return replace(self._request, prefix=Prefix(frames, self._resume), pace=self._pace())
+
+    def _pace(self) -> Pace:
+        """As the stage that was lost would have gone on: from what the listener can play already."""
+        pace = self._model.pace
+        if self._first_frames_at is None:
+            return pace
+        played = time.monotonic() - self._first_frames_at
+        ahead = (self._out.end - pace.first_frames) / pace.frames_per_second - played
+        return replace(pace, ahead_seconds=ahead)
 
 
-def seeds(sampling: Sampling, place: int) -> tuple[int, ...]:
-    """Of one segment, one for each attempt. A caller's seed gives the same reply every time, hence one attempt only.
-
-    Without one the seed is drawn here, not by the LLM, so that a generation which breaks off can be drawn again.
-    """
-    if sampling.seed is not None:
-        return ((sampling.seed + place) % SEEDS,)
-    return (secrets.randbelow(SEEDS), secrets.randbelow(SEEDS))
+def segment_seed(seed: int, place: int, attempt: int) -> int:
+    """Of one segment of a reply; `attempt` from 0."""
+    if not attempt:
+        return (seed + place) % SEEDS
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{place}/{attempt}".encode(), digest_size=8).digest()) % SEEDS

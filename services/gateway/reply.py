@@ -1,9 +1,11 @@
 """A reply: encoded bytes of one request, and what they took."""
 
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from services.contract.sampling import SEEDS, Sampling
 from services.gateway.audio.encoders import ENCODERS, Encoder
 from services.gateway.audio.tempo import Tempo
 from services.gateway.speech import Output
@@ -13,11 +15,23 @@ from services.runtime.errors import InvalidRequest
 
 @dataclass
 class Usage:
-    """Grows while a reply is read; final once its chunks have ended. Tokens of prompts, tokens drawn, audio sent."""
+    """Grows while a reply is read; final once its chunks have ended. Tokens of prompts, tokens drawn, audio sent.
 
+    `seed`: what the reply's segments draw from; `retries`: how often a part was drawn anew or taken over by another
+    replica; `truncated`: a part was cut at a limit of tokens.
+    """
+
+    seed: int = field(default_factory=lambda: secrets.randbelow(SEEDS))
     input_tokens: int = 0
     output_tokens: int = 0
     audio_seconds: float = 0.0
+    retries: int = 0
+    truncated: bool = False
+
+    @classmethod
+    def of(cls, sampling: Sampling) -> "Usage":
+        """Of a reply that has begun: its seed is the caller's, else one of its own."""
+        return cls() if sampling.seed is None else cls(sampling.seed)
 
 
 @dataclass(frozen=True)

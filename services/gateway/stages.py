@@ -4,61 +4,61 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
 
+from services.contract.frames import FrameFormat
+from services.contract.generation import Pace
+from services.contract.model import (
+    Capability,
+    DetokenizerDescription,
+    LlmDescription,
+    Revision,
+    ServedModel,
+    TokenizerDescription,
+)
 from services.gateway.clients.detokenizer import DetokenizerClient
 from services.gateway.clients.llm import LlmClient
-from services.gateway.clients.model import StageModel, model_from_proto
 from services.gateway.clients.tokenizer import TokenizerClient
-from services.gateway.tokens import Pace
 from services.runtime import calls, request_context
 from services.runtime.channel import open_channel
 from services.runtime.errors import StageUnavailable, VoxlineError
-from voxline.v1 import model_pb2, model_pb2_grpc
+from voxline.stages.v1 import model_pb2, model_pb2_grpc
 
 logger = logging.getLogger(__name__)
 
 _ASK_SECONDS = 2.0
 _ASK_AGAIN_SECONDS = 0.25
+# How often a stage that answers is asked again: another revision may be rolled out behind the same name.
+_REFRESH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Model:
-    """What the stages serve together."""
+    """What the stages serve together. `look_ahead` of the detokenizer, in frames."""
 
-    tokenizer: StageModel
-    llm: StageModel
-    detokenizer: StageModel
-
-    @property
-    def id(self) -> str:
-        return self.llm.id
+    id: str
+    family: str
+    revision: Revision
+    frames: FrameFormat
+    tokenizer: TokenizerDescription
+    llm: LlmDescription
+    detokenizer: DetokenizerDescription
+    look_ahead: int
 
     @property
     def sample_rate(self) -> int:
         return self.detokenizer.sample_rate
 
-    def disagreements(self) -> tuple[str, ...]:
-        """Stages of different checkpoints would speak noise."""
-        facts: dict[str, Callable[[StageModel], object]] = {
-            "model id": lambda stage: stage.id,
-            "codebooks": lambda stage: stage.codebooks,
-            "codebook size": lambda stage: stage.codebook_size,
-            "global token count": lambda stage: stage.global_token_count,
-            "global codebook size": lambda stage: stage.global_codebook_size,
-            "frame rate": lambda stage: stage.frame_rate,
-        }
-        return tuple(reason for name, fact in facts.items() if (reason := self._disagreement(name, fact)))
+    @property
+    def pace(self) -> Pace:
+        """How the frames are played."""
+        return Pace(self.detokenizer.first_audio_frames + self.look_ahead, self.frames.frame_rate)
 
-    def _disagreement(self, name: str, fact: Callable[[StageModel], object]) -> str:
-        """A stage that says nothing about a fact agrees with everybody."""
-        stages = {"tokenizer": self.tokenizer, "llm": self.llm, "detokenizer": self.detokenizer}
-        said = {stage: value for stage, model in stages.items() if (value := fact(model))}
-        if len(set(said.values())) <= 1:
-            return ""
-        return f"The stages disagree on the {name}: " + ", ".join(f"{stage} {value}" for stage, value in said.items())
+    def can(self, capability: Capability) -> bool:
+        return capability in self.llm.capabilities
 
 
 class Stage:
@@ -69,29 +69,40 @@ class Stage:
     def __init__(self, name: str, target: str) -> None:
         self.name = name
         self.channel = open_channel(target)
-        self.model: StageModel | None = None
+        self.model: ServedModel | None = None
         self.problem = f"the {name} stage has not answered yet"
         self._target = target
         self._stub = model_pb2_grpc.ModelServiceStub(self.channel)
+        self._refresh = asyncio.Event()
+
+    def refresh(self) -> None:
+        """Asks again soon: a replica has turned out to serve something else."""
+        self._refresh.set()
 
     async def watch(self, changed: Callable[[], None]) -> None:
-        """Asks until the stage answers, and again whenever it was lost. Runs until it is cancelled."""
+        """Asks until the stage answers, and again whenever it was lost, and now and then. Runs until it is cancelled."""
         while True:
+            self._refresh.clear()
             await self._ask()
             changed()
-            if self.problem:
-                await asyncio.sleep(_ASK_AGAIN_SECONDS)
-            else:
-                await self._lost()
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+            if not self.problem:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_REFRESH_SECONDS):
+                        await self._lost_or_refreshed()
 
     async def _ask(self) -> None:
         with request_context.entered(request_context.RequestContext(deadline=time.monotonic() + _ASK_SECONDS)):
             try:
-                self.model = model_from_proto(await calls.unary(self._stub.GetModel, model_pb2.GetModelRequest()))
+                answer = ServedModel.from_proto(await calls.unary(self._stub.GetModel, model_pb2.GetModelRequest()))
             except VoxlineError as exc:
                 self._now(f"the {self.name} stage does not answer", f"{self._target}: {exc.message}")
-            else:
-                self._now("", self._target)
+                return
+        if getattr(answer, self.name) is None:
+            self._now(f"what answers as the {self.name} stage is none", self._target)
+        else:
+            self.model = answer
+            self._now("", self._target)
 
     def _now(self, problem: str, detail: str) -> None:
         """Logs a change, with what callers need not know."""
@@ -99,6 +110,15 @@ class Stage:
             level = logging.WARNING if problem else logging.INFO
             logger.log(level, "%s (%s)", problem or f"the {self.name} stage answers", detail)
         self.problem = problem
+
+    async def _lost_or_refreshed(self) -> None:
+        lost, refreshed = asyncio.create_task(self._lost()), asyncio.create_task(self._refresh.wait())
+        try:
+            await asyncio.wait((lost, refreshed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            lost.cancel()
+            refreshed.cancel()
+            await asyncio.gather(lost, refreshed, return_exceptions=True)
 
     async def _lost(self) -> None:
         ready = grpc.ChannelConnectivity.READY
@@ -108,7 +128,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Targets:
-    """host:port of each stage, or any gRPC target."""
+    """host:port of each stage, or any gRPC target. A family may serve two stages at one."""
 
     tokenizer: str
     llm: str
@@ -125,7 +145,7 @@ class Stages:
         self._all = (self._tokenizer, self._llm, self._detokenizer)
         self.tokenizer = TokenizerClient(self._tokenizer.channel)
         self.llm = LlmClient(self._llm.channel)
-        self.detokenizer = DetokenizerClient(self._detokenizer.channel, self.look_ahead)
+        self.detokenizer = DetokenizerClient(self._detokenizer.channel)
         self._look_ahead_frames = look_ahead_frames
         self._agreed: Model | None = None
         self._watches: list[asyncio.Task[None]] = []
@@ -142,39 +162,21 @@ class Stages:
             await stage.channel.close(None)
 
     def model(self) -> Model:
-        """Raises StageUnavailable while a stage has never answered, or while they disagree."""
+        """The one that all stages have agreed on last. Raises StageUnavailable until they do."""
         if self._agreed is None:
-            self._agreed = self._agree()
+            raise StageUnavailable("; ".join(self._disagreements()) + ".")
         return self._agreed
 
-    def pace(self) -> Pace:
-        """How the codes are played. Raises as `model`."""
-        return self.model().detokenizer.pace(self.look_ahead())
-
-    def look_ahead(self) -> int:
-        """Of the detokenizer, in frames. Raises as `model`."""
-        return self.model().detokenizer.look_ahead(self._look_ahead_frames)
-
-    def _change(self) -> None:
-        self._agreed = None
-        self._changed.set()
-
-    def _agree(self) -> Model:
-        tokenizer, llm, detokenizer = (stage.model for stage in self._all)
-        if tokenizer is None or llm is None or detokenizer is None:
-            raise StageUnavailable("The model is not known yet: " + "; ".join(self._problems(self._all)) + ".")
-        model = Model(tokenizer, llm, detokenizer)
-        if disagreements := model.disagreements():
-            raise StageUnavailable("; ".join(disagreements) + ".")
-        return model
+    def refresh(self) -> None:
+        """To be called where a replica serves another revision than the agreed one."""
+        for stage in self._all:
+            stage.refresh()
 
     def reasons(self) -> tuple[str, ...]:
         """Why speech cannot be made now. A tokenizer that was lost later is none: stored voices go on without it."""
-        try:
-            self.model()
-        except StageUnavailable as exc:
-            return (exc.message,)
-        return self._problems((self._llm, self._detokenizer))
+        if self._agreed is None:
+            return self._disagreements()
+        return tuple(stage.problem for stage in (self._llm, self._detokenizer) if stage.problem)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits until `condition` holds, which is looked at whenever a stage has answered or was lost."""
@@ -182,5 +184,46 @@ class Stages:
             self._changed.clear()
             await self._changed.wait()
 
-    def _problems(self, stages: tuple[Stage, ...]) -> tuple[str, ...]:
-        return tuple(stage.problem for stage in stages if stage.problem)
+    def _change(self) -> None:
+        """Takes up what the stages serve once they agree; what they agreed on before goes on until then."""
+        if not self._disagreements():
+            agreed = self._together()
+            if agreed != self._agreed:
+                logger.info("the stages serve %s (%s)", agreed.id, agreed.revision)
+            self._agreed = agreed
+        self._changed.set()
+
+    def _disagreements(self) -> tuple[str, ...]:
+        """Stages of different checkpoints would speak noise."""
+        if missing := [stage.problem for stage in self._all if stage.model is None]:
+            return ("The model is not known yet: " + "; ".join(missing),)
+        facts: dict[str, Callable[[ServedModel], object]] = {
+            "model id": lambda model: model.id,
+            "family": lambda model: model.family,
+            "frames": lambda model: f"{model.frames.kind} at {model.frames.frame_rate:g} Hz",
+            "codec's revision": lambda model: model.revision.codec[:12],
+            "llm's revision": lambda model: model.revision.llm[:12],
+        }
+        return tuple(reason for name, fact in facts.items() if (reason := self._disagreement(name, fact)))
+
+    def _disagreement(self, name: str, fact: Callable[[ServedModel], object]) -> str:
+        """A stage that says nothing about a fact agrees with everybody."""
+        said = {stage.name: value for stage in self._all if stage.model and (value := fact(stage.model))}
+        if len(set(said.values())) <= 1:
+            return ""
+        return f"The stages disagree on the {name}: " + ", ".join(f"{stage} {value}" for stage, value in said.items())
+
+    def _together(self) -> Model:
+        tokenizer, llm, detokenizer = (stage.model for stage in self._all)
+        assert tokenizer and llm and detokenizer
+        assert tokenizer.tokenizer and llm.llm and detokenizer.detokenizer
+        return Model(
+            id=llm.id,
+            family=llm.family,
+            revision=tokenizer.revision | llm.revision | detokenizer.revision,
+            frames=llm.frames,
+            tokenizer=tokenizer.tokenizer,
+            llm=llm.llm,
+            detokenizer=detokenizer.detokenizer,
+            look_ahead=detokenizer.detokenizer.look_ahead(self._look_ahead_frames),
+        )

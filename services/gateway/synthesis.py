@@ -1,27 +1,30 @@
-"""The pipeline: text -> segments -> tokens -> audio. It knows no model, no surface and no container.
+"""The pipeline: text -> segments -> frames -> audio. It knows no model, no surface and no container.
 
-The tokens of the next segment are drawn while this one plays, and no further: a listener that reads slowly holds no
+The frames of the next segment are drawn while this one plays, and no further: a listener that reads slowly holds no
 sequence of the LLM.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 
-from services.gateway.clients.events import Finish, LlmEvent
+from services.contract.sampling import Sampling
+from services.gateway.conversation import Conversation
+from services.gateway.decoding import Decoding
 from services.gateway.generation import Generation, Segment
 from services.gateway.reply import Usage
-from services.gateway.speech import Dictation, Piece, Sampling, SpeechRequest
-from services.gateway.stages import Stages
+from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
+from services.gateway.stages import Model, Stages
 from services.gateway.text.segments import segments, sentences
-from services.gateway.tokens import Codes, SpeakerTokens
+from services.gateway.utterance import Utterance, Withdrawn
 from services.gateway.voices.resolver import VoiceResolver
 from services.runtime.audio import Audio
-from services.runtime.streams import ahead
+from services.runtime.streams import ahead, collected
 
-# Segments whose tokens may exist: the one that plays, and the next.
+# Segments whose frames may exist: the one that plays, and the next.
 _SEGMENTS_IN_HAND = 2
 # How long a reply without a letter or digit is.
 _NOTHING_SECONDS = 0.2
@@ -30,86 +33,122 @@ _NOTHING_SECONDS = 0.2
 class Synthesis:
     """`pause_seconds`: silence between segments."""
 
-    def __init__(self, stages: Stages, voices: VoiceResolver, generation: Generation, pause_seconds: float) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        voices: VoiceResolver,
+        generation: Generation,
+        decoding: Decoding,
+        pause_seconds: float,
+    ) -> None:
         self._stages = stages
         self._voices = voices
         self._generation = generation
+        self._decoding = decoding
         self._pause_seconds = pause_seconds
 
-    def speak(self, request: SpeechRequest, usage: Usage) -> AsyncGenerator[Audio, None]:
+    async def speak(self, request: SpeechRequest, usage: Usage) -> AsyncGenerator[Audio, None]:
         """At the model's own rate. A text with nothing to say ("...", an emoji) is a short silence.
 
         Raises what the voices and the stages raise, and GenerationFailed when the LLM draws nothing for words.
         """
-        return self._play(self._segments(request), request.sampling, usage)
+        model = self._stages.model()
+        source = self._segments(request, model)
+        async with aclosing(self._played(source, request.sampling, model, usage, request.output.whole)) as audio:
+            async for piece in audio:
+                yield piece
 
-    def dictate(
-        self, dictation: Dictation, pieces: AsyncGenerator[Piece, None], usage: Usage
+    async def speak_stream(
+        self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None], usage: Usage
     ) -> AsyncGenerator[Audio, None]:
         """The same for a text that is still being written; owns `pieces`."""
-        return self._play(self._dictated(dictation, pieces), dictation.sampling, usage)
+        model = self._stages.model()
+        source = self._streamed_segments(request, pieces, model)
+        async with aclosing(self._played(source, request.sampling, model, usage, request.output.whole)) as audio:
+            async for piece in audio:
+                yield piece
 
-    async def _segments(self, request: SpeechRequest) -> AsyncGenerator[Segment, None]:
-        limit = self._stages.model().llm.max_segment_characters
+    async def _segments(self, request: SpeechRequest, model: Model) -> AsyncGenerator[Segment, None]:
         for turn in request.turns:
-            voice = await self._voices.resolve(turn.voice, turn.style)
-            for text in segments(turn.text, limit):
+            voice = await self._voices.resolve(turn.voice, turn.style, model)
+            for text in segments(turn.text, model.llm.max_segment_characters):
                 yield Segment(text, voice)
 
-    async def _dictated(
-        self, dictation: Dictation, pieces: AsyncGenerator[Piece, None]
+    async def _streamed_segments(
+        self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None], model: Model
     ) -> AsyncGenerator[Segment, None]:
-        limit = self._stages.model().llm.max_segment_characters
-        async with aclosing(sentences(pieces, limit)) as texts:
-            voice = await self._voices.resolve(dictation.voice, dictation.style)
+        async with aclosing(sentences(pieces, model.llm.max_segment_characters)) as texts:
+            voice = await self._voices.resolve(request.voice, request.style, model)
             async for text in texts:
                 yield Segment(text, voice)
 
-    async def _play(
-        self, source: AsyncGenerator[Segment, None], sampling: Sampling, usage: Usage
+    async def _played(
+        self, source: AsyncGenerator[Segment, None], sampling: Sampling, model: Model, usage: Usage, whole: bool
     ) -> AsyncGenerator[Audio, None]:
-        room = asyncio.Semaphore(_SEGMENTS_IN_HAND)
+        """`whole`: nobody hears a segment before its end, so that it can be drawn anew until then."""
+        slots = asyncio.Semaphore(_SEGMENTS_IN_HAND)
         played = 0
-        async with aclosing(ahead(self._tokens(source, sampling, usage, room))) as events:
-            async for speaker in events:
-                assert isinstance(speaker, SpeakerTokens)
+        async with aclosing(ahead(self._utterances(source, sampling, model, usage, slots))) as utterances:
+            async for utterance in utterances:
                 if played and self._pause_seconds:
-                    yield self._silence(self._pause_seconds)
-                async with aclosing(self._stages.detokenizer.decode(speaker, _until_finish(events))) as chunks:
+                    yield _silence(self._pause_seconds, model)
+                async with aclosing(self._heard(utterance, model, usage, whole)) as chunks:
                     async for audio in chunks:
                         yield audio
                 played += 1
-                room.release()
+                slots.release()
         if not played:
-            yield self._silence(_NOTHING_SECONDS)
+            yield _silence(_NOTHING_SECONDS, model)
 
-    async def _tokens(
-        self, source: AsyncGenerator[Segment, None], sampling: Sampling, usage: Usage, room: asyncio.Semaphore
-    ) -> AsyncGenerator[LlmEvent, None]:
-        """For each segment in turn its speaker, its codes, its finish."""
+    async def _utterances(
+        self,
+        source: AsyncGenerator[Segment, None],
+        sampling: Sampling,
+        model: Model,
+        usage: Usage,
+        slots: asyncio.Semaphore,
+    ) -> AsyncGenerator[Utterance, None]:
+        """Each is given as soon as it is begun, and filled before the next. Its error ends them all."""
+        conversation = Conversation(model.llm.max_context_frames)
         place = 0
         async with aclosing(source):
             async for segment in source:
                 if not _has_words(segment.text):
                     continue
-                await room.acquire()
-                async with aclosing(self._generation.events(segment, sampling, place, usage)) as events:
-                    async for event in events:
-                        yield event
+                await slots.acquire()
+                utterance = Utterance(segment.voice.speaker)
+                yield utterance
+                spoken = replace(segment, voice=conversation.continued(segment.voice), place=place)
+                try:
+                    await self._generation.draw(spoken, sampling, model, usage, utterance)
+                except BaseException as exc:  # Who plays the utterance would wait for ever.
+                    utterance.fail(exc)
+                    raise
+                conversation.add(segment.voice, segment.text, utterance)
                 place += 1
 
-    def _silence(self, seconds: float) -> Audio:
-        rate = self._stages.model().sample_rate
-        return Audio(np.zeros(round(seconds * rate), np.float32), rate)
+    async def _heard(
+        self, utterance: Utterance, model: Model, usage: Usage, whole: bool
+    ) -> AsyncGenerator[Audio, None]:
+        """The audio of one segment, of the drawing that counts."""
+        while True:
+            try:
+                async with aclosing(self._decoding.audio(utterance, model, usage)) as chunks:
+                    if whole:
+                        held = await collected(chunks)
+                    async for audio in chunks:
+                        utterance.heard = True
+                        yield audio
+                break
+            except Withdrawn:
+                continue
+        if whole:
+            for audio in held:
+                yield audio
 
 
-async def _until_finish(events: AsyncGenerator[LlmEvent, None]) -> AsyncGenerator[Codes, None]:
-    """The codes of one segment; the finish is taken, the rest is left to the caller, who owns `events`."""
-    async for event in events:
-        if isinstance(event, Finish):
-            return
-        assert not isinstance(event, SpeakerTokens)
-        yield event
+def _silence(seconds: float, model: Model) -> Audio:
+    return Audio(np.zeros(round(seconds * model.sample_rate), np.float32), model.sample_rate)
 
 
 def _has_words(text: str) -> bool:

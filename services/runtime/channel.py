@@ -1,4 +1,5 @@
-"""The channel to a stage: balanced over all its replicas, kept alive, and retried while nothing has been answered."""
+"""The channel to a stage: balanced over all its replicas, kept alive, and retried while nothing has been answered, but
+for the streams of speech."""
 
 import json
 
@@ -22,7 +23,9 @@ _SERVICE_CONFIG = json.dumps(
                     "backoffMultiplier": 2,
                     "retryableStatusCodes": ["UNAVAILABLE"],
                 },
-            }
+            },
+            # Whoever calls these knows what was heard already: a replica that is lost is replaced there.
+            {"name": [{"service": f"voxline.stages.v1.{name}"} for name in ("LlmService", "DetokenizerService")]},
         ],
     }
 )

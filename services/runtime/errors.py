@@ -14,12 +14,19 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 DOMAIN = "voxline"
+# What a stage sends as initial metadata when it takes up a stream: a caller whose call breaks then knows that a replica
+# had it.
+TAKEN_UP = (("voxline-taken-up", "1"),)
 
 
 class VoxlineError(Exception):
-    """`message` is for people; `field` names the request field at fault; `retry_after` is in seconds."""
+    """`message` is for people; `field` names the request field at fault; `retry_after` is in seconds.
+
+    `reached`: the error came over the wire from a replica that had taken the call up, or broke the call with it.
+    """
 
     retry_after_default: ClassVar[float | None] = None
+    reached = False
 
     def __init__(self, message: str, *, field: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -187,7 +194,9 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> VoxlineError:
             cls, fields = _BY_REASON.get(info.reason, cls), dict(info.metadata)
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
-    return cls(message, field=fields.get("field"), retry_after=retry_after)
+    ours = cls(message, field=fields.get("field"), retry_after=retry_after)
+    ours.reached = any(key == TAKEN_UP[0][0] for key, _ in error.initial_metadata() or ())
+    return ours
 
 
 def _packed(message: Any) -> AnyMessage:

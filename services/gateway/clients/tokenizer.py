@@ -1,18 +1,20 @@
-"""The tokenizer stage: reference audio -> tokens."""
+"""The tokenizer stage: reference audio -> speaker and frames."""
 
 import grpc
 
-from services.gateway.clients.speaker import speaker_from_proto
-from services.gateway.tokens import ReferenceTokens
+from services.contract.model import Revision
+from services.contract.tokenization import TokenizedRecording
 from services.runtime import calls
-from voxline.v1 import tokenizer_pb2, tokenizer_pb2_grpc
+from voxline.stages.v1 import tokenizer_pb2, tokenizer_pb2_grpc
 
 
 class TokenizerClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = tokenizer_pb2_grpc.TokenizerServiceStub(channel)
 
-    async def tokenize(self, audio: bytes) -> ReferenceTokens:
-        """`audio`: a whole file. Raises InvalidRequest or TooLarge with field `audio`."""
-        answer = await calls.unary(self._stub.Tokenize, tokenizer_pb2.TokenizeRequest(audio=audio))
-        return ReferenceTokens(speaker_from_proto(answer.speaker), tuple(answer.codes.values), answer.duration_seconds)
+    async def tokenize(self, audio: bytes, revision: Revision, keep: bool = False) -> TokenizedRecording:
+        """`audio`: a whole file; `keep`: give the recording back. Raises InvalidRequest or TooLarge with field `audio`,
+        WrongRevision, and the stage's other errors.
+        """
+        request = tokenizer_pb2.TokenizeRequest(revision=revision.to_proto(), audio=audio, return_recording=keep)
+        return TokenizedRecording.from_proto(await calls.unary(self._stub.Tokenize, request))
