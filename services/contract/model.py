@@ -1,5 +1,6 @@
 """What a stage says of its model. It knows no family: whatever differs between models comes from here."""
 
+import hashlib
 from dataclasses import dataclass
 from enum import Enum
 
@@ -31,6 +32,11 @@ class Revision:
 
     def __str__(self) -> str:
         return f"codec {self.codec[:12] or 'any'}, llm {self.llm[:12] or 'any'}"
+
+    @property
+    def digest(self) -> str:
+        """Of all parts together."""
+        return hashlib.sha256("\n".join(self._parts).encode()).hexdigest()
 
     @property
     def _parts(self) -> tuple[str, str]:

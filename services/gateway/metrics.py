@@ -45,8 +45,14 @@ class GatewayMetrics:
         self.empty_generations = Counter(
             "voxline_gateway_empty_generations", "Segments for which the LLM drew no code.", registry=registry
         )
-        self.cut_segments = Counter(
-            "voxline_gateway_cut_segments", "Segments that ended at their token limit.", registry=registry
+        self.truncated_segments = Counter(
+            "voxline_gateway_truncated_segments", "Segments that ended at their token limit.", registry=registry
+        )
+        self.replacements = Counter(
+            "voxline_gateway_replacements",
+            "Times that a segment went on, or was begun again, on another replica.",
+            ["stage"],
+            registry=registry,
         )
 
     @contextmanager

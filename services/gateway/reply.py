@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from services.contract.sampling import SEEDS, Sampling
 from services.gateway.audio.encoders import ENCODERS, Encoder
 from services.gateway.audio.tempo import Tempo
-from services.gateway.speech import Output
+from services.gateway.request import Output
 from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest
+from services.runtime.streams import collected
 
 
 @dataclass
@@ -64,10 +65,19 @@ class Encoding:
         self._model_rate = model_rate
         kind = encoder_kind(output.encoding)
         self.media_type = kind.media_type
+        self._whole = output.whole
         self._encoder = kind(model_rate, self.sample_rate, whole=output.whole)
 
     async def chunks(self, source: AsyncGenerator[Audio, None], usage: Usage) -> AsyncGenerator[bytes, None]:
-        """Owns `source`; counts what it gives into `usage`. Never an empty chunk."""
+        """Owns `source`; counts what it gives into `usage`. Never an empty chunk, and one in all for a whole reply."""
+        made = self._made(source, usage)
+        async with aclosing(made):
+            if self._whole:
+                yield b"".join(await collected(made))
+            async for data in made:
+                yield data
+
+    async def _made(self, source: AsyncGenerator[Audio, None], usage: Usage) -> AsyncGenerator[bytes, None]:
         async with aclosing(source):
             async for audio in source:
                 stretched = self._tempo.stretch(audio.samples)

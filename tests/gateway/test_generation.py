@@ -9,7 +9,8 @@ from services.gateway.clients.events import Finish
 from services.gateway.generation import Generation, Segment, seeds
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
-from services.gateway.speech import DesignedVoice, Gender, Sampling
+from services.contract.design import DesignedVoice, Gender
+from services.contract.sampling import Sampling
 from services.gateway.tokens import ClonedTokens, DesignedTokens, SpeakerTokens
 
 DESIGN = DesignedVoice(Gender.FEMALE)

@@ -10,15 +10,9 @@ import pytest
 from services.gateway.generation import Generation
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
-from services.gateway.speech import (
-    DesignedVoice,
-    Gender,
-    NamedVoice,
-    ReferenceVoice,
-    Sampling,
-    SpeechRequest,
-    Turn,
-)
+from services.contract.design import DesignedVoice, Gender
+from services.contract.sampling import Sampling
+from services.gateway.request import NamedVoice, ReferenceVoice, SpeechRequest, Turn
 from services.gateway.synthesis import Synthesis
 from services.gateway.voices.resolver import VoiceResolver
 from services.runtime import request_context

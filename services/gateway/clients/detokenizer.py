@@ -20,8 +20,8 @@ class DetokenizerClient:
     async def decode(
         self, config: DetokenizationConfig, frames: AsyncGenerator[Frames, None]
     ) -> AsyncGenerator[Chunk, None]:
-        """Owns `frames`, whose error is raised here. Close it to free the stream's state. Raises the stage's errors, and
-        GenerationFailed when it ends before it had all frames.
+        """Owns `frames`, whose error is raised here. Close it to free the stream's state. Raises the stage's errors,
+        and GenerationFailed when it ends before it had all frames.
         """
         feed = _Feed(config, frames)
         async with aclosing(calls.duplex(self._stub.Detokenize, feed.requests())) as responses:

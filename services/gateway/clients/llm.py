@@ -36,9 +36,7 @@ class LlmClient:
         raise GenerationFailed("The llm stage ended a generation without saying how it ended.")
 
 
-async def _requests(
-    request: GenerationRequest, answer: SpeakerAnswer
-) -> AsyncGenerator[llm_pb2.GenerateRequest, None]:
+async def _requests(request: GenerationRequest, answer: SpeakerAnswer) -> AsyncGenerator[llm_pb2.GenerateRequest, None]:
     yield llm_pb2.GenerateRequest(config=request.to_proto())
     if answer.expected and await answer.wanted():
         assert request.voice.speaker is not None

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from services.gateway.gateway import Gateway
+from services.gateway.interface import SpeechGateway
 from services.gateway.rest import openai, probes
 from services.gateway.rest.errors import ErrorBody, invalid, refused
 from services.gateway.rest.middleware.api_key import ApiKey
@@ -25,7 +25,7 @@ ROUTERS = (*openai.ROUTERS, probes.router)
 _EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
 
 
-def create_app(gateway: Gateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
+def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
     """`registry` gets the HTTP metrics, and /metrics shows all of it. Starting the gateway is the caller's business."""
     app = FastAPI(
         title="Voxline",

@@ -7,11 +7,10 @@ from google.api import httpbody_pb2
 from google.protobuf import empty_pb2
 
 from services.gateway.fields import renamed
-from services.gateway.gateway import Gateway
-from services.gateway.rpc.pages import page
+from services.gateway.interface import SpeechGateway
+from services.gateway.request import Flush, TextPiece
 from services.gateway.rpc.replies import events, voice_to_proto
-from services.gateway.rpc.requests import to_dictation, to_speech, to_voice_id
-from services.gateway.speech import Flush, Piece
+from services.gateway.rpc.requests import to_changes, to_speech, to_text_stream, to_voice_id
 from services.runtime.errors import InvalidRequest
 from voxline.v1 import text_to_speech_pb2 as pb
 from voxline.v1 import text_to_speech_pb2_grpc
@@ -20,16 +19,16 @@ from voxline.v1 import text_to_speech_pb2_grpc
 _SPEECH_FIELDS = {
     "encoding": "audio_config.encoding",
     "sample_rate": "audio_config.sample_rate_hertz",
-    "seed": "sampling.seed",
     "audio": "voice.reference.audio",
 }
 _VOICE_FIELDS = {"audio": "reference.audio", "voice": "name"}
+_UPDATE_FIELDS = {"voice": "voice.name", "display_name": "voice.display_name", "transcript": "voice.transcript"}
 
 
 class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     """Errors are for the interceptor."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: SpeechGateway) -> None:
         self._gateway = gateway
 
     async def Synthesize(  # noqa: N802
@@ -56,8 +55,8 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
         with renamed(_SPEECH_FIELDS):
             first = await anext(request_iterator, None)
             if first is None or not first.HasField("config"):
-                raise InvalidRequest("The first message of a dictation must be its config.", field="config")
-            reply = await self._gateway.dictate(to_dictation(first.config), _pieces(request_iterator))
+                raise InvalidRequest("The first message of a text stream must be its config.", field="config")
+            reply = await self._gateway.speak_stream(to_text_stream(first.config), _pieces(request_iterator))
             async with aclosing(events(reply, pb.StreamingSynthesizeResponse)) as responses:
                 async for response in responses:
                     yield response
@@ -65,7 +64,7 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def ListVoices(  # noqa: N802
         self, request: pb.ListVoicesRequest, context: object
     ) -> pb.ListVoicesResponse:
-        found = page(await self._gateway.voices.list(), request.page_size, request.page_token)
+        found = await self._gateway.voices.page(request.page_size, request.page_token)
         return pb.ListVoicesResponse(voices=map(voice_to_proto, found.voices), next_page_token=found.next_token)
 
     async def GetVoice(  # noqa: N802
@@ -85,6 +84,19 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
                 )
             )
 
+    async def UpdateVoice(  # noqa: N802
+        self, request: pb.UpdateVoiceRequest, context: object
+    ) -> pb.Voice:
+        with renamed(_UPDATE_FIELDS):
+            changes = to_changes(request)
+            return voice_to_proto(
+                await self._gateway.voices.update(
+                    to_voice_id(request.voice.name, "voice.name"),
+                    changes.get("display_name"),
+                    changes.get("transcript"),
+                )
+            )
+
     async def DeleteVoice(  # noqa: N802
         self, request: pb.DeleteVoiceRequest, context: object
     ) -> empty_pb2.Empty:
@@ -93,7 +105,7 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
         return empty_pb2.Empty()
 
 
-async def _pieces(requests: AsyncIterator[pb.StreamingSynthesizeRequest]) -> AsyncGenerator[Piece, None]:
+async def _pieces(requests: AsyncIterator[pb.StreamingSynthesizeRequest]) -> AsyncGenerator[TextPiece, None]:
     """Raises InvalidRequest for a second config or an empty message."""
     async for request in requests:
         match request.WhichOneof("request"):
@@ -102,4 +114,4 @@ async def _pieces(requests: AsyncIterator[pb.StreamingSynthesizeRequest]) -> Asy
             case "flush":
                 yield Flush()
             case _:
-                raise InvalidRequest("After the config a dictation holds text and flushes only.", field="request")
+                raise InvalidRequest("After the config a text stream holds text and flushes only.", field="request")

@@ -1,21 +1,26 @@
-"""Voices as resources: list, get, create, delete."""
+"""Voices as resources: list, get, create, update, delete."""
 
 import re
 import secrets
 import unicodedata
 from datetime import UTC, datetime
 
-from services.gateway.clients.model import Capability
-from services.gateway.speech import ReferenceVoice
-from services.gateway.stages import Stages
+from services.contract.model import BuiltInVoice, Capability
+from services.gateway.request import ReferenceVoice
+from services.gateway.stages import Model, Stages
 from services.gateway.voices.aliases import ALIAS_VOICES
 from services.gateway.voices.references import References, audio_hash
-from services.gateway.voices.resolver import design_of, not_found, require
-from services.gateway.voices.store import StoredVoice, VoiceStore
-from services.gateway.voices.voice import Voice
+from services.gateway.voices.resolver import built_in_voice, not_found, require
+from services.gateway.voices.store import VoiceStore
+from services.gateway.voices.stored_voice import ListedVoice, StoredVoice
+from services.gateway.voices.voice import VoicePage, VoiceResource
 from services.runtime.errors import InvalidRequest, VoiceExists
 
 _ID_FORM = re.compile(r"[a-z0-9_-]{1,64}")
+# Of a page of voices.
+_DEFAULT_SIZE, _MAX_SIZE = 100, 1000
+# A page token is the place of the last voice that was given: these, and its id.
+_BUILT_IN, _ALIAS, _STORED = "a", "b", "c"
 
 
 class VoiceCatalogue:
@@ -26,18 +31,39 @@ class VoiceCatalogue:
         self._store = store
         self._references = References(stages, store)
 
-    async def list(self) -> tuple[Voice, ...]:
-        """Built-in voices, then stored ones by id. Aliases are left out."""
-        stored = await self._store.all()
-        return (*self._stages.model().llm.built_in_voices, *(_resource(voice) for voice in stored))
+    async def page(self, size: int = 0, token: str = "") -> VoicePage:
+        """Built-in voices, the names that stand for them, then stored voices, each by id. `size` 0 is 100, above 1000 is
+        1000. Voices that come or go between two pages neither repeat nor hide others. Raises InvalidRequest.
+        """
+        if token and token[0] not in (_BUILT_IN, _ALIAS, _STORED):
+            raise InvalidRequest("This page token is none of ours.", field="page_token")
+        limit = min(size or _DEFAULT_SIZE, _MAX_SIZE)
+        model = self._stages.model()
+        places = [(_BUILT_IN + voice.id, _of_model(voice)) for voice in model.llm.built_in_voices]
+        places += [(_ALIAS + voice.id, voice) for voice in _aliases(model)]
+        found = sorted((each for each in places if each[0] > token), key=lambda each: each[0])
+        if len(found) <= limit:
+            after = token.removeprefix(_STORED) if token.startswith(_STORED) else ""
+            stored = await self._store.page(after, limit + 1 - len(found))
+            found += [(_STORED + voice.id, _listed(voice)) for voice in stored]
+        given = found[:limit]
+        return VoicePage(tuple(voice for _, voice in given), given[-1][0] if len(found) > limit else "")
 
-    def aliases(self) -> tuple[Voice, ...]:
-        """OpenAI's voice names; `get` and requests take them too. Empty when the model cannot design voices."""
-        return ALIAS_VOICES if Capability.DESIGN in self._stages.model().llm.capabilities else ()
+    async def list(self) -> tuple[VoiceResource, ...]:
+        """All pages in one."""
+        voices: list[VoiceResource] = []
+        token = ""
+        while True:
+            page = await self.page(_MAX_SIZE, token)
+            voices += page.voices
+            token = page.next_token
+            if not token:
+                return tuple(voices)
 
-    async def get(self, voice_id: str) -> Voice:
+    async def get(self, voice_id: str) -> VoiceResource:
         """Raises VoiceNotFound."""
-        for voice in (*self._stages.model().llm.built_in_voices, *self.aliases()):
+        model = self._stages.model()
+        for voice in (*map(_of_model, model.llm.built_in_voices), *_aliases(model)):
             if voice.id == voice_id:
                 return voice
         stored = await self._store.find(voice_id)
@@ -45,22 +71,23 @@ class VoiceCatalogue:
             raise not_found(voice_id)
         return _resource(stored)
 
-    async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> Voice:
+    async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> VoiceResource:
         """An empty `voice_id` is made from the display name, or at random when that gives none. Raises VoiceExists,
         InvalidRequest for the id or the audio, Unsupported when the model cannot clone, and what the tokenizer raises.
         """
         model = self._stages.model()
-        require(model.llm, Capability.CLONE, "clone a voice from reference audio")
+        require(model, Capability.CLONE, "clone a voice from reference audio")
         reference = ReferenceVoice(audio, transcript.strip())
         name = display_name.strip()
         chosen = _checked(voice_id or slug(name) or f"voice-{secrets.token_hex(4)}")
-        if design_of(chosen, model.llm) or await self._store.find(chosen):
+        if built_in_voice(chosen, model) or await self._store.find(chosen):
             raise VoiceExists(f"There is a voice '{chosen}' already.", field="voice_id")
         stored = StoredVoice(
             id=chosen,
             display_name=name or chosen,
             model_id=model.id,
-            reference=await self._references.tokens(reference.audio),
+            codec_revision=model.revision.codec,
+            tokens=await self._references.recorded(reference.audio, model),
             transcript=reference.transcript,
             audio_sha256=audio_hash(reference.audio),
             created_at=datetime.now(UTC),
@@ -68,12 +95,27 @@ class VoiceCatalogue:
         await self._store.add(stored)
         return _resource(stored)
 
+    async def update(self, voice_id: str, display_name: str | None, transcript: str | None) -> VoiceResource:
+        """What is None stays; an empty display name is the id. Raises VoiceNotFound, InvalidRequest for a voice that the
+        model brings along.
+        """
+        self._check_stored(voice_id, "changed")
+        name = None if display_name is None else display_name.strip() or voice_id
+        text = None if transcript is None else transcript.strip()
+        listed = await self._store.update(voice_id, name, text)
+        if listed is None:
+            raise not_found(voice_id)
+        return _listed(listed)
+
     async def delete(self, voice_id: str) -> None:
         """Raises VoiceNotFound, InvalidRequest for a voice that the model brings along."""
-        if design_of(voice_id, self._stages.model().llm):
-            raise InvalidRequest(f"Voice '{voice_id}' is built in; it cannot be deleted.", field="voice")
+        self._check_stored(voice_id, "deleted")
         if not await self._store.remove(voice_id):
             raise not_found(voice_id)
+
+    def _check_stored(self, voice_id: str, what: str) -> None:
+        if built_in_voice(voice_id, self._stages.model()):
+            raise InvalidRequest(f"Voice '{voice_id}' is built in; it cannot be {what}.", field="voice")
 
 
 def slug(display_name: str) -> str:
@@ -90,5 +132,18 @@ def _checked(voice_id: str) -> str:
     return voice_id
 
 
-def _resource(voice: StoredVoice) -> Voice:
-    return Voice(voice.id, voice.display_name, transcript=voice.transcript, created_at=voice.created_at)
+def _resource(voice: StoredVoice) -> VoiceResource:
+    return VoiceResource(voice.id, voice.display_name, transcript=voice.transcript, created_at=voice.created_at)
+
+
+def _listed(voice: ListedVoice) -> VoiceResource:
+    return VoiceResource(voice.id, voice.display_name, transcript=voice.transcript, created_at=voice.created_at)
+
+
+def _of_model(voice: BuiltInVoice) -> VoiceResource:
+    return VoiceResource(voice.id, voice.display_name, design=voice.design, built_in=True)
+
+
+def _aliases(model: Model) -> tuple[VoiceResource, ...]:
+    """OpenAI's voice names; none where the model cannot design voices."""
+    return ALIAS_VOICES if model.can(Capability.DESIGN) else ()

@@ -1,10 +1,16 @@
 """Reference audio -> tokens, once per recording: the same file is not tokenised again, by any gateway."""
 
+import asyncio
 import hashlib
 
-from services.gateway.stages import Stages
-from services.gateway.tokens import ReferenceTokens
+from services.contract.tokenization import TokenizedRecording
+from services.gateway.stages import Model, Stages
 from services.gateway.voices.store import VoiceStore
+from services.gateway.voices.stored_voice import StoredVoice
+from services.runtime.errors import InvalidRequest, StageUnavailable, WrongRevision
+
+# So often a replica of the right revision is looked for, with a pause of so many seconds.
+_ATTEMPTS, _PAUSE_SECONDS = 10, 0.1
 
 
 def audio_hash(audio: bytes) -> str:
@@ -16,11 +22,42 @@ class References:
         self._stages = stages
         self._store = store
 
-    async def tokens(self, audio: bytes) -> ReferenceTokens:
-        """Raises what the tokenizer raises."""
-        model_id, digest = self._stages.model().id, audio_hash(audio)
-        if known := await self._store.reference(model_id, digest):
+    async def tokens(self, audio: bytes, model: Model) -> TokenizedRecording:
+        """Without the recording. Raises what the tokenizer raises."""
+        revision, digest = model.revision.codec, audio_hash(audio)
+        if known := await self._store.reference(revision, digest):
             return known
-        made = await self._stages.tokenizer.tokenize(audio)
-        await self._store.keep_reference(model_id, digest, made)
+        made = await self._tokenized(audio, model, keep=False)
+        await self._store.keep_reference(revision, digest, made)
         return made
+
+    async def recorded(self, audio: bytes, model: Model) -> TokenizedRecording:
+        """With the recording, to be stored."""
+        return await self._tokenized(audio, model, keep=True)
+
+    async def of_voice(self, voice: StoredVoice, model: Model) -> TokenizedRecording:
+        """What the served codec makes of a stored voice: made again from its recording where another codec made it.
+
+        Raises InvalidRequest for a voice whose recording was not kept.
+        """
+        if voice.codec_revision == model.revision.codec:
+            return voice.tokens
+        recording = await self._store.recording(voice.id)
+        if recording is None:
+            raise InvalidRequest(
+                f"Voice '{voice.id}' was cloned with another codec, that of the model '{voice.model_id}' at that time, "
+                "and its recording was not kept. Delete it and create it again from its reference audio.",
+                field="voice",
+            )
+        made = await self._tokenized(recording, model, keep=False)
+        await self._store.retokenized(voice.id, model.revision.codec, made)
+        return made
+
+    async def _tokenized(self, audio: bytes, model: Model, keep: bool) -> TokenizedRecording:
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._stages.tokenizer.tokenize(audio, model.revision, keep)
+            except WrongRevision:
+                self._stages.refresh()
+                await asyncio.sleep(_PAUSE_SECONDS)
+        raise StageUnavailable("No replica of the tokenizer serves the revision that the other stages serve.")

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
-from services.gateway.clients.model import Capability, StageModel
-from services.gateway.speech import DesignedVoice, NamedVoice, ReferenceVoice, Style, Voice
-from services.gateway.stages import Stages
-from services.gateway.tokens import ClonedTokens, ContinuedTokens, ReferenceTokens, VoiceTokens
+from services.contract.design import DesignedVoice
+from services.contract.generation import HeardVoice, ModelVoice, Turn, VoiceInput
+from services.contract.model import BuiltInVoice, Capability
+from services.contract.tokenization import TokenizedRecording
+from services.gateway.metrics import GatewayMetrics
+from services.gateway.request import NamedVoice, ReferenceVoice, Style, VoiceSelection
+from services.gateway.stages import Model, Stages
 from services.gateway.voices.aliases import ALIASES
-from services.gateway.voices.casting import Casting
 from services.gateway.voices.references import References
-from services.gateway.voices.store import StoredVoice, VoiceStore
+from services.gateway.voices.speaker_selection import SpeakerSelection
+from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import InvalidRequest, Unsupported, VoiceNotFound
 
 
@@ -21,67 +24,66 @@ def not_found(voice_id: str) -> VoiceNotFound:
 
 
 class VoiceResolver:
-    def __init__(self, stages: Stages, store: VoiceStore) -> None:
-        self._stages = stages
+    def __init__(self, stages: Stages, store: VoiceStore, metrics: GatewayMetrics) -> None:
         self._store = store
-        self._casting = Casting(stages, store)
+        self._selection = SpeakerSelection(stages, store, metrics)
         self._references = References(stages, store)
 
-    async def resolve(self, voice: Voice, style: Style) -> VoiceTokens:
+    async def resolve(self, voice: VoiceSelection, style: Style, model: Model) -> VoiceInput:
         """`style` changes a designed voice, whether named or described; a heard one sounds as it was heard.
 
         Raises VoiceNotFound, InvalidRequest for a voice of another model, Unsupported, and what the stages raise.
         """
         match voice:
             case DesignedVoice():
-                return await self._designed(voice, style)
+                return await self._designed(voice, style, model)
             case ReferenceVoice(audio, transcript):
-                require(self._llm, Capability.CLONE, "clone a voice from reference audio")
-                return self._cloned(await self._references.tokens(audio), transcript)
+                require(model, Capability.CLONE, "clone a voice from reference audio")
+                return _heard(await self._references.tokens(audio, model), transcript, model)
             case NamedVoice(voice_id):
-                return await self._named(voice_id or self._llm.default_voice, style)
+                return await self._named(voice_id, style, model)
 
-    async def _named(self, voice_id: str, style: Style) -> VoiceTokens:
-        if design := design_of(voice_id, self._llm):
-            return await self._designed(design, style)
+    async def _named(self, voice_id: str, style: Style, model: Model) -> VoiceInput:
+        name = voice_id or model.llm.default_voice
+        if not name:
+            raise InvalidRequest("The model has no default voice; name one.", field="voice")
+        if built_in := built_in_voice(name, model):
+            if built_in.design is None:
+                return ModelVoice(built_in.id)
+            return await self._designed(built_in.design, style, model)
+        return await self._stored(name, model)
+
+    async def _stored(self, voice_id: str, model: Model) -> VoiceInput:
         stored = await self._store.find(voice_id)
         if stored is None:
             raise not_found(voice_id)
-        self._check_model(stored)
-        return self._cloned(stored.reference, stored.transcript)
+        require(model, Capability.CLONE, "clone a voice from reference audio")
+        return _heard(await self._references.of_voice(stored, model), stored.transcript, model)
 
-    async def _designed(self, design: DesignedVoice, style: Style) -> VoiceTokens:
-        require(self._llm, Capability.DESIGN, "design a voice")
+    async def _designed(self, design: DesignedVoice, style: Style, model: Model) -> VoiceInput:
+        require(model, Capability.DESIGN, "design a voice")
         said = {name: value for name, value in vars(style).items() if value is not None}
-        return await self._casting.cast(replace(design, **said))
-
-    def _cloned(self, reference: ReferenceTokens, transcript: str) -> VoiceTokens:
-        """A transcript helps a model that can use it; any other clones from the sound alone."""
-        if transcript.strip() and Capability.CLONE_WITH_TRANSCRIPT in self._llm.capabilities:
-            return ContinuedTokens(reference.speaker, reference.codes, transcript)
-        return ClonedTokens(reference.speaker)
-
-    def _check_model(self, stored: StoredVoice) -> None:
-        served = self._llm.id
-        if stored.model_id != served:
-            raise InvalidRequest(
-                f"Voice '{stored.id}' was cloned with the model '{stored.model_id}', whose tokens mean nothing to "
-                f"'{served}'. Delete it and create it again from its reference audio.",
-                field="voice",
-            )
-
-    @property
-    def _llm(self) -> StageModel:
-        return self._stages.model().llm
+        return await self._selection.select(replace(design, **said), model)
 
 
-def require(llm: StageModel, capability: Capability, what: str) -> None:
+def require(model: Model, capability: Capability, what: str) -> None:
     """Raises Unsupported when the model lacks it."""
-    if capability not in llm.capabilities:
-        raise Unsupported(f"The model '{llm.id}' cannot {what}.", field="voice")
+    if not model.can(capability):
+        raise Unsupported(f"The model '{model.id}' cannot {what}.", field="voice")
 
 
-def design_of(voice_id: str, llm: StageModel) -> DesignedVoice | None:
-    """The design behind a built-in voice or an alias; None when the name is neither."""
-    built_in = {voice.id: voice.design for voice in llm.built_in_voices}
-    return built_in.get(voice_id) or ALIASES.get(voice_id)
+def built_in_voice(name: str, model: Model) -> BuiltInVoice | None:
+    """The voice of the model behind a name or an alias; None when the name is neither."""
+    for voice in model.llm.built_in_voices:
+        if voice.id == name:
+            return voice
+    if name in ALIASES and model.can(Capability.DESIGN):
+        return BuiltInVoice(name, name.capitalize(), ALIASES[name])
+    return None
+
+
+def _heard(tokens: TokenizedRecording, transcript: str, model: Model) -> HeardVoice:
+    """A transcript helps a model that can use it; any other clones from the sound alone."""
+    if transcript.strip() and model.can(Capability.CLONE_WITH_TRANSCRIPT):
+        return HeardVoice(tokens.speaker, (Turn(transcript, tokens.frames),))
+    return HeardVoice(tokens.speaker)

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.gateway.speech import DesignedVoice
+from services.contract.design import DesignedVoice
 
 
 @dataclass(frozen=True)
-class Voice:
-    """`design` is None for a cloned voice; `created_at` (UTC) is set for a stored one only."""
+class VoiceResource:
+    """`design` is None for a cloned voice; `created_at` (UTC) is set for a stored one only; `alias_of`: the built-in voice
+    that a name of another system stands for.
+    """
 
     id: str
     display_name: str
@@ -16,3 +18,12 @@ class Voice:
     transcript: str = ""
     created_at: datetime | None = None
     built_in: bool = False
+    alias_of: str = ""
+
+
+@dataclass(frozen=True)
+class VoicePage:
+    """`next_token` is empty on the last page."""
+
+    voices: tuple[VoiceResource, ...]
+    next_token: str

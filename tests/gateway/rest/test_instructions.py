@@ -3,7 +3,8 @@
 import pytest
 
 from services.gateway.rest.openai.instructions import style_of
-from services.gateway.speech import Gender, Level, Style
+from services.contract.design import Gender, Level
+from services.gateway.request import Style
 
 
 @pytest.mark.parametrize(

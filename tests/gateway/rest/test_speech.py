@@ -7,7 +7,9 @@ import json
 import pytest
 
 from services.gateway.rest.openai.speech import SpeechBody, to_speech
-from services.gateway.speech import Gender, Level, NamedVoice, Output, Sampling, SpeechRequest, Style, Turn
+from services.contract.design import Gender, Level
+from services.contract.sampling import Sampling
+from services.gateway.request import NamedVoice, Output, SpeechRequest, Style, Turn
 
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.gateway.speech import DesignedVoice, Gender, Level, NamedVoice, ReferenceVoice, Style
+from services.contract.design import DesignedVoice, Gender, Level
+from services.gateway.request import NamedVoice, ReferenceVoice, Style
 from services.gateway.tokens import ClonedTokens, ContinuedTokens, DesignedTokens, ReferenceTokens, SpeakerTokens
 from services.gateway.voices.aliases import ALIASES
 from services.gateway.voices.catalogue import VoiceCatalogue

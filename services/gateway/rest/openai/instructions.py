@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from services.gateway.speech import Gender, Level, Style
+from services.contract.design import Gender, Level
+from services.gateway.request import Style
 
 _INTENSE = r"\b(?:very|extremely|really|super)[ _-]+"
 _VERY = f"(?:{_INTENSE})?"

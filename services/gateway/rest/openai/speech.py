@@ -6,21 +6,24 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from services.contract.sampling import Sampling
 from services.gateway.audio.encoders import ENCODERS
 from services.gateway.fields import renamed
 from services.gateway.reply import Reply
-from services.gateway.rest.gateway import TheGateway
+from services.gateway.request import NamedVoice, Output, SpeechRequest, Turn
+from services.gateway.rest.dependencies import TheGateway
 from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
 from services.gateway.rest.openai import sse
 from services.gateway.rest.openai.instructions import style_of
 from services.gateway.rest.streamed import StreamedResponse
 from services.gateway.rest.text import Text
-from services.gateway.speech import NamedVoice, Output, Sampling, SpeechRequest, Turn
 
 router = APIRouter(tags=["OpenAI"])
 
 # Every client takes `pcm` for this rate, and none asks.
 SAMPLE_RATE = 24_000
+# Header of a reply of which a part is known to be cut at a limit of tokens before its first byte is sent.
+TRUNCATED = "x-voxline-truncated"
 _MAX_UINT32 = 2**32 - 1
 _FIELDS = {"text": "input", "encoding": "response_format"} | {
     f"sampling.{name}": name for name in Sampling.__dataclass_fields__
@@ -99,7 +102,8 @@ def _output(body: SpeechBody) -> Output:
 
 
 def _as_audio(reply: Reply) -> Response:
-    return StreamedResponse(reply.chunks, reply.media_type, {})
+    headers = {TRUNCATED: "true"} if reply.usage.truncated else {}
+    return StreamedResponse(reply.chunks, reply.media_type, headers)
 
 
 def _as_events(reply: Reply) -> Response:

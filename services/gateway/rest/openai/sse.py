@@ -22,7 +22,8 @@ async def events(reply: Reply) -> AsyncGenerator[bytes, None]:
         except VoxlineError as error:
             yield b"event: error\n" + _event({"type": "error", **to_openai(error)})
             raise
-    yield _event({"type": "speech.audio.done", "usage": _usage(reply)})
+    reason = "length" if reply.usage.truncated else "stop"
+    yield _event({"type": "speech.audio.done", "usage": _usage(reply), "finish_reason": reason})
 
 
 def _usage(reply: Reply) -> dict[str, int]:

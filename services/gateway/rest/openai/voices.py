@@ -6,9 +6,9 @@ from fastapi import APIRouter, Form, UploadFile
 from pydantic import BaseModel
 
 from services.gateway.fields import renamed
-from services.gateway.rest.gateway import TheGateway
+from services.gateway.rest.dependencies import TheGateway
 from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
-from services.gateway.voices.voice import Voice
+from services.gateway.voices.voice import VoiceResource
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -60,7 +60,7 @@ class VoiceForm(BaseModel):
 @router.get("/v1/audio/voices", summary="List voices")
 async def list_voices(gateway: TheGateway, legacy: bool = False) -> VoiceList | VoiceNames:
     """`?legacy=true` gives the ids alone."""
-    voices = [_body(voice) for voice in (*await gateway.voices.list(), *gateway.voices.aliases())]
+    voices = [_body(voice) for voice in await gateway.voices.list()]
     if legacy:
         return VoiceNames(voices=[voice.id for voice in voices])
     first, last = (voices[0].id, voices[-1].id) if voices else (None, None)
@@ -87,7 +87,7 @@ async def delete_voice(voice_id: str, gateway: TheGateway) -> VoiceDeleted:
     return VoiceDeleted(id=voice_id)
 
 
-def _body(voice: Voice) -> VoiceBody:
+def _body(voice: VoiceResource) -> VoiceBody:
     return VoiceBody(
         id=voice.id,
         created_at=0 if voice.created_at is None else int(voice.created_at.timestamp()),

@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.gateway.admission import AdmissionPolicy
-from services.gateway.speech import Dictation, Flush, NamedVoice, Output, SpeechRequest, Turn
-from services.gateway.staged import MODEL_ALIASES, Limits, StagedGateway
+from services.gateway.request import TextStreamRequest, Flush, NamedVoice, Output, SpeechRequest, Turn
+from services.gateway.gateway import MODEL_ALIASES, Limits, Gateway
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import (
@@ -25,7 +25,7 @@ from .conftest import PATIENCE, text_of
 
 @pytest.fixture
 async def gateway(doubles, tmp_path, registry):
-    gateway = StagedGateway(
+    gateway = Gateway(
         Stages(doubles.targets, None),
         VoiceStore(f"sqlite:///{tmp_path}/voices.db"),
         Limits(AdmissionPolicy(2), 0.0),
@@ -165,7 +165,7 @@ async def test_dictation_is_spoken_in_the_asked_format(gateway):
         yield Flush()
         yield " Bye."
 
-    reply = await gateway.dictate(Dictation(NamedVoice(""), output=Output("pcm")), pieces())
+    reply = await gateway.speak_stream(TextStreamRequest(NamedVoice(""), output=Output("pcm")), pieces())
     assert text_of(await reply.whole()) == "Hello.Bye."
 
 
@@ -173,7 +173,7 @@ async def test_dictation_without_words_is_a_short_silence(gateway):
     async def pieces():
         yield "  "
 
-    reply = await gateway.dictate(Dictation(NamedVoice("")), pieces())
+    reply = await gateway.speak_stream(TextStreamRequest(NamedVoice("")), pieces())
     assert len(await reply.whole()) == 0.2 * 16000 * 2
 
 
@@ -193,7 +193,7 @@ async def test_drain_makes_it_unready_and_lets_replies_end(gateway):
 async def test_without_stages_everything_says_why(tmp_path):
     nowhere = Targets("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1")
     store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
-    gateway = StagedGateway(Stages(nowhere, None), store, Limits(), CollectorRegistry())
+    gateway = Gateway(Stages(nowhere, None), store, Limits(), CollectorRegistry())
     await gateway.start()
     assert gateway.ready()
     assert [model.id for model in gateway.models()] == list(MODEL_ALIASES)

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from services.gateway.reply import Usage
-from services.gateway.speech import Dictation, Flush, NamedVoice
+from services.gateway.request import TextStreamRequest, Flush, NamedVoice
 
 from .conftest import heard, spoken
 
@@ -31,7 +31,7 @@ class Writer:
 
 async def test_dictated_sentence_is_heard_before_the_text_ends(synthesis):
     writer = Writer()
-    stream = synthesis.dictate(Dictation(NamedVoice("")), writer.pieces(), Usage())
+    stream = synthesis.speak_stream(TextStreamRequest(NamedVoice("")), writer.pieces(), Usage())
     writer.write("Hello th", "ere. The ne")
     got = [(await anext(stream)).samples]
     while spoken(np.concatenate(got)) != "Hello there.":
@@ -45,7 +45,7 @@ async def test_dictated_sentence_is_heard_before_the_text_ends(synthesis):
 
 async def test_leaving_a_dictation_closes_its_text(synthesis, doubles):
     writer = Writer()
-    stream = synthesis.dictate(Dictation(NamedVoice("")), writer.pieces(), Usage())
+    stream = synthesis.speak_stream(TextStreamRequest(NamedVoice("")), writer.pieces(), Usage())
     writer.write("Hello.", Flush())
     await anext(stream)
     await stream.aclose()

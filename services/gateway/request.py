@@ -1,29 +1,15 @@
 """The one internal request: every surface builds it, the pipeline reads nothing else."""
 
 from dataclasses import dataclass
-from enum import Enum
 
+from services.contract.design import DesignedVoice, Gender, Level
+from services.contract.sampling import Sampling
 from services.runtime.errors import InvalidRequest, TooLarge
 
 # About an hour of speech.
 MAX_TEXT_CHARACTERS = 50_000
-# Seeds lie below this: what a signed 64-bit integer holds.
-SEEDS = 2**63
 # Hz, of what a listener gets.
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
-
-
-class Gender(Enum):
-    FEMALE = "female"
-    MALE = "male"
-
-
-class Level(Enum):
-    VERY_LOW = "very_low"
-    LOW = "low"
-    MODERATE = "moderate"
-    HIGH = "high"
-    VERY_HIGH = "very_high"
 
 
 @dataclass(frozen=True)
@@ -31,13 +17,6 @@ class NamedVoice:
     """A stored or built-in voice, by the last part of its resource name; empty for the default voice."""
 
     voice_id: str
-
-
-@dataclass(frozen=True)
-class DesignedVoice:
-    gender: Gender
-    pitch: Level = Level.MODERATE
-    speed: Level = Level.MODERATE
 
 
 @dataclass(frozen=True)
@@ -52,26 +31,7 @@ class ReferenceVoice:
             raise InvalidRequest("The reference audio is empty.", field="audio")
 
 
-Voice = NamedVoice | DesignedVoice | ReferenceVoice
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """None takes the model's default. The LLM stage checks the ranges and names the field; a seed is checked here,
-    because the segments of a reply count on from it.
-    """
-
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    repetition_penalty: float | None = None
-    max_tokens: int | None = None
-    min_tokens: int | None = None
-    seed: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.seed is not None and not 0 <= self.seed < SEEDS:
-            raise InvalidRequest(f"seed is {self.seed}; it must lie in [0, 2^63).", field="seed")
+VoiceSelection = NamedVoice | DesignedVoice | ReferenceVoice
 
 
 @dataclass(frozen=True)
@@ -88,7 +48,7 @@ class Turn:
     """One speaker's text."""
 
     text: str
-    voice: Voice
+    voice: VoiceSelection
     style: Style = Style()
 
     def __post_init__(self) -> None:
@@ -134,10 +94,10 @@ class SpeechRequest:
 
 
 @dataclass(frozen=True)
-class Dictation:
+class TextStreamRequest:
     """A request whose text is still being written; the pieces come beside it."""
 
-    voice: Voice
+    voice: VoiceSelection
     style: Style = Style()
     sampling: Sampling = Sampling()
     output: Output = Output()
@@ -146,7 +106,7 @@ class Dictation:
 
 @dataclass(frozen=True)
 class Flush:
-    """Among the pieces of a dictated text: speak what has been written without waiting for the end of a sentence."""
+    """Among the pieces of a text stream: speak what has been written without waiting for the end of a sentence."""
 
 
-Piece = str | Flush
+TextPiece = str | Flush
