@@ -64,9 +64,7 @@ class Replacement:
         self._begun = True
         self._deaths += 1
         if self._deaths == _DEATHS:
-            raise GenerationFailed(
-                f"Two replicas of the {self._stage} stage were lost while they worked on this."
-            ) from (error)
+            raise GenerationFailed(f"Two replicas of the {self._stage} were lost while they worked on this.") from error
 
     async def _search(self, error: VoxlineError) -> None:
         now = time.monotonic()

@@ -80,7 +80,7 @@ class Stage:
         self._refresh.set()
 
     async def watch(self, changed: Callable[[], None]) -> None:
-        """Asks until the stage answers, and again whenever it was lost, and now and then. Runs until it is cancelled."""
+        """Asks until the stage answers, again whenever it was lost, and now and then. Runs until it is cancelled."""
         while True:
             self._refresh.clear()
             await self._ask()
@@ -215,8 +215,13 @@ class Stages:
 
     def _together(self) -> Model:
         tokenizer, llm, detokenizer = (stage.model for stage in self._all)
-        assert tokenizer and llm and detokenizer
-        assert tokenizer.tokenizer and llm.llm and detokenizer.detokenizer
+        # Nothing is missing once there are no disagreements.
+        assert tokenizer is not None
+        assert llm is not None
+        assert detokenizer is not None
+        assert tokenizer.tokenizer is not None
+        assert llm.llm is not None
+        assert detokenizer.detokenizer is not None
         return Model(
             id=llm.id,
             family=llm.family,

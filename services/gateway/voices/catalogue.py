@@ -32,8 +32,8 @@ class VoiceCatalogue:
         self._references = References(stages, store)
 
     async def page(self, size: int = 0, token: str = "") -> VoicePage:
-        """Built-in voices, the names that stand for them, then stored voices, each by id. `size` 0 is 100, above 1000 is
-        1000. Voices that come or go between two pages neither repeat nor hide others. Raises InvalidRequest.
+        """Built-in voices, the names that stand for them, then stored voices, each by id. `size` 0 is 100, above
+        1000 is 1000. Voices that come or go between two pages neither repeat nor hide others. Raises InvalidRequest.
         """
         if token and token[0] not in (_BUILT_IN, _ALIAS, _STORED):
             raise InvalidRequest("This page token is none of ours.", field="page_token")
@@ -96,8 +96,8 @@ class VoiceCatalogue:
         return _resource(stored)
 
     async def update(self, voice_id: str, display_name: str | None, transcript: str | None) -> VoiceResource:
-        """What is None stays; an empty display name is the id. Raises VoiceNotFound, InvalidRequest for a voice that the
-        model brings along.
+        """What is None stays; an empty display name is the id. Raises VoiceNotFound, InvalidRequest for a voice that
+        the model brings along.
         """
         self._check_stored(voice_id, "changed")
         name = None if display_name is None else display_name.strip() or voice_id

@@ -8,8 +8,8 @@ from services.contract.design import DesignedVoice
 
 @dataclass(frozen=True)
 class VoiceResource:
-    """`design` is None for a cloned voice; `created_at` (UTC) is set for a stored one only; `alias_of`: the built-in voice
-    that a name of another system stands for.
+    """`design` is None for a cloned voice; `created_at` (UTC) is set for a stored one only; `alias_of`: the built-in
+    voice that a name of another system stands for.
     """
 
     id: str
