@@ -13,67 +13,76 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.codec.detokenizer_servicer import DetokenizerServicer
+from services.contract.design import DesignedVoice, Gender
+from services.contract.detokenization import Chunk, DetokenizationConfig
+from services.contract.frames import CodeFormat, FrameFormat, Frames
+from services.contract.generation import (
+    Finish,
+    FinishReason,
+    GenerationRequest,
+    HeardVoice,
+    MadeUpVoice,
+    Progress,
+)
+from services.contract.model import (
+    BuiltInVoice,
+    Capability,
+    DetokenizerDescription,
+    LlmDescription,
+    Revision,
+    ServedModel,
+    TokenizerDescription,
+)
+from services.contract.model_servicer import ModelServicer
+from services.contract.speaker import Speaker, SpeakerStore
+from services.contract.tokenization import TokenizedRecording
+from services.gateway.decoding import Decoding
 from services.gateway.generation import Generation
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.stages import Stages, Targets
 from services.gateway.synthesis import Synthesis
 from services.gateway.voices.resolver import VoiceResolver
 from services.gateway.voices.store import VoiceStore
+from services.llm.servicer import LlmServicer
 from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest
 from services.runtime.interceptors import RpcInterceptor
 from services.runtime.metrics import RpcMetrics
-from voxline.v1 import (
-    audio_pb2,
-    detokenizer_pb2,
+from voxline.stages.v1 import (
     detokenizer_pb2_grpc,
-    llm_pb2,
     llm_pb2_grpc,
-    model_pb2,
     model_pb2_grpc,
-    tokenizer_pb2,
     tokenizer_pb2_grpc,
-    tokens_pb2,
 )
 
 RATE, HOP, CODEBOOK = 16000, 320, 1024
 GLOBALS = 4
+FIELD = 4
+FORMAT = FrameFormat(RATE / HOP, CodeFormat(1, CODEBOOK))
+REVISION = Revision("codec of the doubles", "llm of the doubles")
 # The longest that anything here is waited for; far above what it takes, so that a busy machine does not fail a test.
-PATIENCE = 10.0
+PATIENCE = 30.0
+
+TOKENIZER = TokenizerDescription("double", RATE, 30.0)
+LLM = LlmDescription(
+    engine="double",
+    capabilities=frozenset(Capability),
+    built_in_voices=tuple(BuiltInVoice(gender.value, gender.value.title(), DesignedVoice(gender)) for gender in Gender),
+    default_voice="female",
+    max_segment_characters=40,
+    max_frames=1000,
+)
+DETOKENIZER = DetokenizerDescription("double", RATE, FIELD, FIELD, first_audio_frames=1)
 
 
-def model(**changes: object) -> model_pb2.Model:
-    facts: dict[str, object] = {
-        "id": "double",
-        "family": "double",
-        "engine": "double",
-        "sample_rate_hertz": RATE,
-        "frame_rate_hertz": RATE / HOP,
-        "codebooks": 1,
-        "codebook_size": CODEBOOK,
-        "global_token_count": GLOBALS,
-        "global_codebook_size": 4096,
-        "receptive_field_frames": 4,
-        "capabilities": [
-            model_pb2.CAPABILITY_CLONE,
-            model_pb2.CAPABILITY_CLONE_WITH_TRANSCRIPT,
-            model_pb2.CAPABILITY_DESIGN,
-        ],
-        "built_in_voices": [
-            model_pb2.BuiltInVoice(
-                id=name,
-                display_name=name.title(),
-                design=model_pb2.DesignedVoice(
-                    gender=gender, pitch=model_pb2.LEVEL_MODERATE, speed=model_pb2.LEVEL_MODERATE
-                ),
-            )
-            for name, gender in (("female", model_pb2.GENDER_FEMALE), ("male", model_pb2.GENDER_MALE))
-        ],
-        "default_voice": "female",
-        "max_segment_characters": 40,
-        "max_reference_seconds": 30.0,
-    }
-    return model_pb2.Model(**(facts | changes))
+def model(**changes: object) -> ServedModel:
+    facts: dict[str, object] = {"id": "double", "family": "double", "revision": REVISION, "frames": FORMAT}
+    return ServedModel(**(facts | changes))
+
+
+def speaker_of(*global_tokens: int) -> Speaker:
+    return Speaker(b"double" + bytes(token % 256 for token in global_tokens), global_tokens)
 
 
 class Live:
@@ -101,16 +110,13 @@ class Live:
             await self._changed.wait_for(lambda: self.count == count)
 
 
-class Double(model_pb2_grpc.ModelServiceServicer):
+class Double:
     """`before(place)` is awaited before the answer of that place: it may wait, or raise an error of the table."""
 
-    def __init__(self) -> None:
-        self.model = model()
+    def __init__(self, description: ServedModel) -> None:
+        self.model = description
         self.live = Live()
         self.before: Callable[[int], Awaitable[None]] = _nothing
-
-    async def GetModel(self, request, context):
-        return self.model
 
 
 async def _nothing(place: int) -> None:
@@ -118,87 +124,85 @@ async def _nothing(place: int) -> None:
 
 
 class TokenizerDouble(Double, tokenizer_pb2_grpc.TokenizerServiceServicer):
-    """Global tokens and codes are read off the bytes of the file; a file that starts with "bad" is none."""
+    """Global tokens and frames are read off the bytes of the file; a file that starts with "bad" is none."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(model(tokenizer=TOKENIZER))
         self.calls = 0
 
     async def Tokenize(self, request, context):
         self.calls += 1
+        self.model.revision.expect(Revision.from_proto(request.revision))
         await self.before(0)
         if request.audio.startswith(b"bad"):
             raise InvalidRequest("This is no audio.", field="audio")
-        speaker = tokens_pb2.Speaker(global_tokens=[len(request.audio), *request.audio[:3]])
-        return tokenizer_pb2.TokenizeResponse(
-            speaker=speaker, codes=tokens_pb2.Codes(values=list(request.audio)), duration_seconds=1.0
-        )
+        speaker = speaker_of(len(request.audio), *request.audio[:3])
+        recording = request.audio if request.return_recording else b""
+        return TokenizedRecording(speaker, Frames.of_codes(list(request.audio)), 1.0, recording).to_proto()
 
 
-class LlmDouble(Double, llm_pb2_grpc.LlmServiceServicer):
-    """Draws one code for each character. A speaker that it makes up is a new one each time, so drift would show.
+class LlmDouble(Double):
+    """Draws one frame for each character. A speaker that it makes up is a new one each time, so drift would show.
 
-    `draws(request)` gives the codes; `requests` keeps all that came.
+    `draws(request)` gives the codes; `requests` keeps all that came; `reason(request)` tells how it ends.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.requests: list[llm_pb2.GenerateRequest] = []
-        self.draws: Callable[[llm_pb2.GenerateRequest], list[int]] = lambda request: [ord(c) for c in request.text]
+        super().__init__(model(llm=LLM))
+        self.requests: list[GenerationRequest] = []
+        self.draws: Callable[[GenerationRequest], list[int]] = lambda request: [ord(c) for c in request.text]
+        self.reason: Callable[[GenerationRequest], FinishReason] = lambda request: FinishReason.STOP
         self.made_up = 0
 
-    async def Generate(self, request, context):
+    async def generate(self, request: GenerationRequest):
         async with self.live.call():
             self.requests.append(request)
-            yield llm_pb2.GenerateResponse(speaker=self.speaker(request))
             codes = self.draws(request)
-            for place, code in enumerate(codes):
+            first = request.prefix.frames.end if request.prefix else 0
+            if not request.prefix:
+                yield Progress(speaker=self.speaker(request), resume=b"named")
+            for place, code in enumerate(codes[first:], first):
                 await self.before(place)
-                yield llm_pb2.GenerateResponse(codes=tokens_pb2.Codes(values=[code]))
+                yield Progress(frames=Frames.of_codes([code], first=place))
             await self.before(len(codes))
-            finish = llm_pb2.Finish(
-                reason=llm_pb2.FINISH_REASON_STOP,
-                prompt_tokens=10,
-                completion_tokens=len(codes),
-                seed=request.sampling.seed,
-            )
-            yield llm_pb2.GenerateResponse(finish=finish)
+            yield Progress(finish=Finish(self.reason(request), 10, len(codes), request.sampling.seed or 0))
 
-    def speaker(self, request):
-        known = request.clone.speaker if request.HasField("clone") else request.design.speaker
-        if known.global_tokens:
-            return known
+    def speaker(self, request: GenerationRequest) -> Speaker:
+        if request.voice.speaker is not None:
+            return request.voice.speaker
         self.made_up += 1
-        return tokens_pb2.Speaker(global_tokens=[self.made_up] * GLOBALS, style_tokens=[7, self.made_up])
+        return speaker_of(*[self.made_up] * GLOBALS)
 
     @property
     def texts(self) -> list[str]:
-        """What it was asked to speak, without the words by which voices are cast."""
+        """What it was asked to speak, without the words by which speakers are selected."""
         return [request.text for request in self.spoken]
 
     @property
-    def spoken(self) -> list[llm_pb2.GenerateRequest]:
-        return [r for r in self.requests if not (r.HasField("design") and not r.design.HasField("speaker"))]
+    def spoken(self) -> list[GenerationRequest]:
+        return [r for r in self.requests if not (isinstance(r.voice, MadeUpVoice) and r.voice.speaker is None)]
+
+    @property
+    def kinds(self) -> list[type[HeardVoice | MadeUpVoice]]:
+        return [type(request.voice) for request in self.spoken]
 
 
-class DetokenizerDouble(Double, detokenizer_pb2_grpc.DetokenizerServiceServicer):
+class DetokenizerDouble(Double):
+    """Turns each message of frames into a chunk, once; `configs` keeps all that came."""
+
     def __init__(self) -> None:
-        super().__init__()
-        self.configs: list[detokenizer_pb2.DetokenizeConfig] = []
+        super().__init__(model(detokenizer=DETOKENIZER))
+        self.configs: list[DetokenizationConfig] = []
 
-    async def Detokenize(self, request_iterator, context):
+    async def decode(self, config: DetokenizationConfig, frames):
         async with self.live.call():
+            self.configs.append(config)
             place = 0
-            async for request in request_iterator:
-                if request.HasField("config"):
-                    self.configs.append(request.config)
-                    continue
+            async for part in frames:
                 await self.before(place)
                 place += 1
-                samples = np.repeat(np.array(request.codes.values, np.float32) / CODEBOOK, HOP)
-                yield detokenizer_pb2.DetokenizeResponse(
-                    audio=audio_pb2.Audio(samples=Audio(samples, RATE).to_bytes(), sample_rate_hertz=RATE)
-                )
+                samples = np.repeat(np.array(part.codes, np.float32) / CODEBOOK, HOP)
+                yield Chunk(Audio(samples, RATE), part.first, len(part))
 
 
 def spoken(samples: np.ndarray) -> str:
@@ -220,13 +224,16 @@ class StageDoubles:
             interceptors=[RpcInterceptor(RpcMetrics(CollectorRegistry()))], options=[("grpc.so_reuseport", 0)]
         )
         double = getattr(self, name)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(double, server)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(double.model), server)
+        revision = double.model.revision
         if name == "tokenizer":
             tokenizer_pb2_grpc.add_TokenizerServiceServicer_to_server(double, server)
         elif name == "llm":
-            llm_pb2_grpc.add_LlmServiceServicer_to_server(double, server)
+            servicer = LlmServicer(double, revision, SpeakerStore())
+            llm_pb2_grpc.add_LlmServiceServicer_to_server(servicer, server)
         else:
-            detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server(double, server)
+            servicer = DetokenizerServicer(double, FORMAT, revision, SpeakerStore())
+            detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server(servicer, server)
         self.ports[name] = server.add_insecure_port(f"127.0.0.1:{self.ports[name]}")
         await server.start()
         self.servers[name] = server
@@ -282,4 +289,10 @@ def registry():
 
 @pytest.fixture
 def synthesis(stages, store, registry):
-    return Synthesis(stages, VoiceResolver(stages, store), Generation(stages, GatewayMetrics(registry)), 0.0)
+    return synthesis_of(stages, store, registry)
+
+
+def synthesis_of(stages, store, registry, pause_seconds=0.0) -> Synthesis:
+    metrics = GatewayMetrics(registry)
+    resolver, generation = VoiceResolver(stages, store, metrics), Generation(stages, metrics)
+    return Synthesis(stages, resolver, generation, Decoding(stages, metrics), pause_seconds)
