@@ -1,4 +1,4 @@
-"""Test doubles of the three stages: real gRPC servers on free ports that speak the real protocol.
+"""Test doubles of the three stages: real gRPC servers on Unix sockets that speak the real protocol.
 
 The double of the LLM draws one code for each character, the double of the detokenizer turns each code into one frame
 whose samples all carry it: what was spoken can be read back from the audio (`spoken`).
@@ -7,12 +7,14 @@ whose samples all carry it: what was spoken can be read back from the audio (`sp
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.cli.stack import STAGES, socket_directory
 from services.gateway.generation import Generation
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.stages import Stages, Targets
@@ -39,7 +41,7 @@ from voxline.v1 import (
 RATE, HOP, CODEBOOK = 16000, 320, 1024
 GLOBALS = 4
 # The longest that anything here is waited for; far above what it takes, so that a busy machine does not fail a test.
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def model(**changes: object) -> model_pb2.Model:
@@ -207,18 +209,17 @@ def spoken(samples: np.ndarray) -> str:
 
 
 class StageDoubles:
-    def __init__(self) -> None:
+    """`sockets`: the folder where they listen."""
+
+    def __init__(self, sockets: Path) -> None:
         self.tokenizer = TokenizerDouble()
         self.llm = LlmDouble()
         self.detokenizer = DetokenizerDouble()
         self.servers: dict[str, grpc.aio.Server] = {}
-        self.ports = {"tokenizer": 0, "llm": 0, "detokenizer": 0}
+        self.sockets = {name: sockets / name for name in STAGES}
 
     async def start(self, name: str) -> None:
-        """On the port that it had before, if any."""
-        server = grpc.aio.server(
-            interceptors=[RpcInterceptor(RpcMetrics(CollectorRegistry()))], options=[("grpc.so_reuseport", 0)]
-        )
+        server = grpc.aio.server(interceptors=[RpcInterceptor(RpcMetrics(CollectorRegistry()))])
         double = getattr(self, name)
         model_pb2_grpc.add_ModelServiceServicer_to_server(double, server)
         if name == "tokenizer":
@@ -227,7 +228,7 @@ class StageDoubles:
             llm_pb2_grpc.add_LlmServiceServicer_to_server(double, server)
         else:
             detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server(double, server)
-        self.ports[name] = server.add_insecure_port(f"127.0.0.1:{self.ports[name]}")
+        server.add_insecure_port(f"unix:{self.sockets[name]}")
         await server.start()
         self.servers[name] = server
 
@@ -236,13 +237,19 @@ class StageDoubles:
 
     @property
     def targets(self) -> Targets:
-        return Targets(**{name: f"127.0.0.1:{port}" for name, port in self.ports.items()})
+        return Targets(**{name: f"unix:{socket}" for name, socket in self.sockets.items()})
 
 
 @pytest.fixture
-async def doubles():
-    doubles = StageDoubles()
-    for name in doubles.ports:
+def sockets():
+    with socket_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+async def doubles(sockets):
+    doubles = StageDoubles(sockets)
+    for name in STAGES:
         await doubles.start(name)
     yield doubles
     for name in list(doubles.servers):
