@@ -27,14 +27,14 @@ run: $(VENV)/.run ## Start the four processes on this machine and say where they
 WITHOUT_NODE := $(if $(shell command -v npm),,--ignore tests/pipeline/test_openai_node.py)
 
 test: $(VENV)/.dev ## Run the tests; no GPU, no download
-	@$(BIN)/python -m pytest -q -m 'not gpu and not vllm' $(WITHOUT_NODE) $(ARGS)
+	@$(BIN)/python -m pytest -q -m 'not gpu and not vllm and not smoke' $(WITHOUT_NODE) $(ARGS)
 
 # Not ours to mend: what vllm and its torch warn of.
 VLLM_WARNINGS := -W ignore::DeprecationWarning -W ignore::FutureWarning -W ignore::ResourceWarning
 
 .PHONY: test-vllm
 test-vllm: .venv-vllm/.ready ## Run the tests of the vllm engine, on its CPU build in .venv-vllm
-	@.venv-vllm/bin/python -m pytest -q -k vllm --timeout 600 $(VLLM_WARNINGS) \
+	@.venv-vllm/bin/python -m pytest -q -k vllm $(VLLM_WARNINGS) \
 		tests/llm/test_engine_contract.py tests/llm/test_vllm_*.py $(ARGS)
 
 lint: $(VENV)/.dev protos-check ## Check style, types and protos
@@ -56,7 +56,7 @@ voice: $(VENV)/.dev ## Train the bundled voice anew, into var/voice/out/voice (h
 	@$(BIN)/python -m training --data var/voice/data --out var/voice/out --workers 2 --minutes 240 $(ARGS)
 
 voice-smoke: $(VENV)/.dev ## Run each step of the training, tiny
-	@$(BIN)/python -m pytest -q tests/training/test_smoke.py $(ARGS)
+	@$(BIN)/python -m pytest -q -m smoke tests/training $(ARGS)
 
 check: lint test ## lint, then test
 

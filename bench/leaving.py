@@ -25,9 +25,9 @@ async def held(client: httpx.AsyncClient, stack: RunningStack) -> dict[str, floa
 
 
 async def freed_after(client: httpx.AsyncClient, stack: RunningStack) -> float:
-    """Seconds until nothing is held, two scrapes a look. Raises TimeoutError after five."""
+    """Seconds until nothing is held, two scrapes a look. Raises TimeoutError after a minute."""
     left = time.perf_counter()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while any((await held(client, stack)).values()):
             pass
     return time.perf_counter() - left

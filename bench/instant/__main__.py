@@ -1,4 +1,4 @@
-"""`python -m bench.instant --model DIR --port N --rate R`: any stage, without any computing."""
+"""`python -m bench.instant --model DIR --socket PATH --rate R`: any stage, without any computing."""
 
 import asyncio
 from pathlib import Path
@@ -41,18 +41,19 @@ def stage(checkpoint: Path, pace: Pace, settings: ServerSettings) -> StageServer
     return StageServer([Service("voxline.v1.ModelService", register)], settings, CollectorRegistry())
 
 
-async def serve(checkpoint: Path, pace: Pace, port: int) -> None:
-    settings = load_settings(ServerSettings, ("--port", str(port), "--drain-seconds", "0"), "python -m bench.instant")
+async def serve(checkpoint: Path, pace: Pace, socket: Path) -> None:
+    flags = ("--socket", str(socket), "--drain-seconds", "0")
+    settings = load_settings(ServerSettings, flags, "python -m bench.instant")
     await run_until_stopped(stage(checkpoint, pace, settings), asyncio.get_running_loop().create_future())
 
 
 def main(
     model: Annotated[Path, typer.Option(help="Folder of the checkpoint that is told of.")],
-    port: Annotated[int, typer.Option(help="gRPC port.")],
+    socket: Annotated[Path, typer.Option(help="Unix socket to listen on.")],
     rate: Annotated[float, typer.Option(help="Frames a second for each stream.")],
 ) -> None:
     """Serves until it is told to stop."""
-    uvloop.run(serve(model, Pace(rate), port))
+    uvloop.run(serve(model, Pace(rate), socket))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -14,8 +13,8 @@ from bench.points import Closed, Effort, Open, measure
 from bench.programs import running
 from bench.stack import START_SECONDS
 from bench.system import System
-from services.cli.ports import Ports
-from services.cli.stack import Program, Stack
+from services.cli.ports import held_ports
+from services.cli.stack import LOOPBACK, Program, Stack, socket_directory
 from services.codec.families.spark.config import SparkConfig
 
 _GATEWAY = "gateway"
@@ -63,20 +62,19 @@ def first_audio(model: Path, directory: Path, system: System, streams: int, real
 
 @contextmanager
 def _instant_system(model: Path, directory: Path, system: System, rate: float) -> Iterator[System]:
-    ports = Ports.free()
-    ports = replace(ports, tokenizer=ports.detokenizer)
-    whole = Stack(model, ports, database=f"sqlite:///{directory}/instant.db")
-    flags = ("--model", str(model.resolve()), "--rate", str(rate))
-    command = (sys.executable, "-m", "bench.instant", *flags)
-    stages = [
-        Program(name, (*command, "--port", str(port)))
-        for name, port in (("llm", ports.llm), ("detokenizer", ports.detokenizer))
-    ]
-    gateway = next(program for program in whole.programs() if program.name == _GATEWAY)
     folder = directory / "instant"
     folder.mkdir()
-    with running([*stages, gateway], folder, f"{whole.url}/readyz", START_SECONDS) as pids:
-        yield System("instant", whole.url, pids, system.sample_rate)
+    with held_ports(LOOPBACK) as ports, socket_directory() as sockets:
+        whole = Stack(model, ports, sockets, database=f"sqlite:///{directory}/instant.db")
+        # Every instant server is all stages.
+        whole.socket("tokenizer").symlink_to(whole.socket("detokenizer"))
+        flags = ("--model", str(model.resolve()), "--rate", str(rate))
+        command = (sys.executable, "-m", "bench.instant", *flags)
+        stages = [Program(name, (*command, "--socket", str(whole.socket(name)))) for name in ("llm", "detokenizer")]
+        gateway = next(program for program in whole.programs() if program.name == _GATEWAY)
+        with running([*stages, gateway], folder, START_SECONDS) as programs:
+            programs.until_ready(f"{whole.url}/readyz")
+            yield System("instant", whole.url, programs.pids, system.sample_rate)
 
 
 def _frame_rate(model: Path) -> float:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shlex
 import sys
+from contextlib import ExitStack
 from typing import Annotated
 
 import httpx
@@ -12,8 +13,8 @@ from honcho.printer import Printer
 
 from services.cli.failure import Failure
 from services.cli.model import PUBLISHED, find_model
-from services.cli.ports import Ports
-from services.cli.stack import LOOPBACK, Stack
+from services.cli.ports import Ports, held_ports
+from services.cli.stack import LOOPBACK, Stack, socket_directory
 from services.cli.supervisor import supervise
 
 POLL_SECONDS = 0.2
@@ -33,7 +34,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Where the gateway listens; 0.0.0.0 lets other machines in.")] = LOOPBACK,
     http_port: Annotated[int, typer.Option(help="Port of the REST API.")] = Ports.http,
     port: Annotated[int, typer.Option(help="Port of the gRPC API.")] = Ports.grpc,
-    any_ports: Annotated[bool, typer.Option("--any-ports", help="Take free ports for everything.")] = False,
+    any_ports: Annotated[bool, typer.Option("--any-ports", help="Take free ports for both APIs.")] = False,
     engine: Annotated[
         str, typer.Option(help="What runs the LLM: cpu, openvino, transformers, vllm. Default: what suits the machine.")
     ] = "",
@@ -44,12 +45,16 @@ def serve(
 ) -> None:
     """Start Voxline on this machine: tokenizer, llm, detokenizer and gateway.
 
-    Ctrl-C stops all of them. Every other setting of a process is an environment variable, for instance
-    VOXLINE_LLM_LOG_LEVEL=debug; `python -m services.llm --help` lists them.
+    Ctrl-C stops all of them. The gateway reaches the others over Unix sockets. Each of them has its /metrics on a free
+    port of 127.0.0.1, which its line "serving" names; VOXLINE_LLM_METRICS_PORT=9102 gives it a fixed one. Every other
+    setting of a process is an environment variable too, for instance VOXLINE_LLM_LOG_LEVEL=debug;
+    `python -m services.llm --help` lists them.
     """
-    ports = Ports.free() if any_ports else Ports(http=http_port, grpc=port)
-    ports.check(host)
-    run(Stack(find_model(model, revision), ports, host, engine, database, threads))
+    with ExitStack() as held:
+        ports = held.enter_context(held_ports(host)) if any_ports else Ports(http_port, port)
+        ports.check(host)
+        sockets = held.enter_context(socket_directory())
+        run(Stack(find_model(model, revision), ports, sockets, host, engine, database, threads))
 
 
 def run(stack: Stack) -> None:

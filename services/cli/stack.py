@@ -1,31 +1,38 @@
 """The four processes of Voxline on one machine, and the command line of each."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from services.cli.ports import Ports
 
 LOOPBACK = "127.0.0.1"
+STAGES = ("tokenizer", "llm", "detokenizer")
 # Nobody balances over a stack on one machine: no wait for callers to notice, and little patience at the end.
 _QUICK_END = ("--drain-seconds", "0", "--grace-seconds", "3")
 
 
 @dataclass(frozen=True)
 class Program:
-    """A process: `command` is the whole argument list."""
+    """A process: `command` is the whole argument list, `defaults` what its environment holds unless ours says else."""
 
     name: str
     command: tuple[str, ...]
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Stack:
-    """`host` is where the gateway listens; the stages stay on loopback. Empty and None leave it to the program."""
+    """`host` is where the gateway listens. The stages listen on Unix sockets in `sockets`, whose path is short, and
+    serve /metrics on free ports of loopback. Empty and None leave it to the program.
+    """
 
     model: Path
     ports: Ports
+    sockets: Path
     host: str = LOOPBACK
     engine: str = ""
     database: str = ""
@@ -38,38 +45,43 @@ class Stack:
 
     def programs(self) -> tuple[Program, ...]:
         """In the order in which they start, which does not matter: the gateway waits for its stages."""
-        ports, codec = self.ports, "services.codec"
         return (
-            self._stage("tokenizer", codec, ports.tokenizer, ports.tokenizer_metrics, {"--role": "tokenizer"}),
-            self._stage("llm", "services.llm", ports.llm, ports.llm_metrics, {"--engine": self.engine}),
-            self._stage("detokenizer", codec, ports.detokenizer, ports.detokenizer_metrics, {"--role": "detokenizer"}),
-            _program("gateway", "services.gateway", self._gateway_flags()),
+            self._stage("tokenizer", "services.codec", {"--role": "tokenizer"}),
+            self._stage("llm", "services.llm", {"--engine": self.engine}),
+            self._stage("detokenizer", "services.codec", {"--role": "detokenizer"}),
+            Program("gateway", _command("services.gateway", self._gateway_flags())),
         )
 
-    def _stage(self, name: str, module: str, port: int, metrics_port: int, more: Mapping[str, str]) -> Program:
+    def socket(self, stage: str) -> Path:
+        return self.sockets / stage
+
+    def _stage(self, name: str, module: str, more: Mapping[str, str]) -> Program:
         flags = {
             **more,
             "--model": str(self.model),
-            "--port": str(port),
-            "--metrics-port": str(metrics_port),
+            "--socket": str(self.socket(name)),
             "--threads": "" if self.threads is None else str(self.threads),
         }
-        return _program(name, module, flags)
+        return Program(name, _command(module, flags), {f"VOXLINE_{name.upper()}_METRICS_PORT": "0"})
 
     def _gateway_flags(self) -> dict[str, str]:
-        ports = self.ports
         return {
             "--host": self.host,
-            "--http-port": str(ports.http),
-            "--port": str(ports.grpc),
-            "--tokenizer": f"{LOOPBACK}:{ports.tokenizer}",
-            "--llm": f"{LOOPBACK}:{ports.llm}",
-            "--detokenizer": f"{LOOPBACK}:{ports.detokenizer}",
+            "--http-port": str(self.ports.http),
+            "--port": str(self.ports.grpc),
+            **{f"--{stage}": f"unix:{self.socket(stage)}" for stage in STAGES},
             "--database": self.database,
         }
 
 
-def _program(name: str, module: str, flags: Mapping[str, str]) -> Program:
+@contextmanager
+def socket_directory() -> Iterator[Path]:
+    """Ours alone, and gone in the end. Not in TMPDIR: the path of a socket has room for 107 bytes, 103 on macOS."""
+    with TemporaryDirectory(prefix="voxline-", dir="/tmp") as directory:
+        yield Path(directory)
+
+
+def _command(module: str, flags: Mapping[str, str]) -> tuple[str, ...]:
     """Flags without a value are left out. -P: a folder named `services` where the user stands must not be imported."""
     given = [part for flag, value in flags.items() if value for part in (flag, value)]
-    return Program(name, (sys.executable, "-P", "-m", module, *given, *_QUICK_END))
+    return (sys.executable, "-P", "-m", module, *given, *_QUICK_END)

@@ -80,7 +80,7 @@ async def _start(program: Program, printer: Printer, colour: str) -> _Running:
         stderr=STDOUT,
         start_new_session=True,
         limit=LONGEST_LINE_BYTES,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**program.defaults, **os.environ, "PYTHONUNBUFFERED": "1"},
     )
     printer.write(_line(f"started, pid {process.pid}", program.name, colour))
     output = asyncio.create_task(_relay(process, program.name, printer, colour))

@@ -32,6 +32,9 @@ _SERVICE_CONFIG = json.dumps(
 
 _OPTIONS = [
     ("grpc.service_config", _SERVICE_CONFIG),
+    # Stages are on this machine or in its cluster. A proxy of the environment is for the world outside; by default grpc
+    # would ask it even for loopback, and it would take the place of round_robin.
+    ("grpc.enable_http_proxy", 0),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),
@@ -44,5 +47,8 @@ _OPTIONS = [
 
 
 def open_channel(target: str) -> grpc.aio.Channel:
-    """`target` is host:port, or any gRPC target with its scheme. Retries need a lost reply before any response."""
-    return grpc.aio.insecure_channel(target if "://" in target else f"dns:///{target}", options=_OPTIONS)
+    """`target` is host:port, unix:/path, ipv4:host:port,host:port or any gRPC target with scheme and slashes. Retries
+    need a lost reply before any response.
+    """
+    has_scheme = "://" in target or target.startswith(("unix:/", "ipv4:", "ipv6:"))
+    return grpc.aio.insecure_channel(target if has_scheme else f"dns:///{target}", options=_OPTIONS)

@@ -55,14 +55,19 @@ class StageServer:
         self.metrics_port = 0
 
     async def start(self) -> None:
-        """Raises RuntimeError or OSError when a port is taken."""
-        self.port = self._server.add_insecure_port(f"{self._settings.host}:{self._settings.port}")
-        self._metrics, _ = start_http_server(self._settings.metrics_port, self._settings.host, self._registry)
+        """Raises RuntimeError or OSError when a port is taken, or a socket cannot be made."""
+        settings = self._settings
+        if settings.socket is None:
+            self.port = self._server.add_insecure_port(f"{settings.host}:{settings.port}")
+        else:
+            self._server.add_insecure_port(f"unix:{settings.socket}")
+        self._metrics, _ = start_http_server(settings.metrics_port, settings.host, self._registry)
         self.metrics_port = self._metrics.server_port
         await self._server.start()
         await self._health.set(LIVENESS, _HealthStatus.SERVING)
         await self.set_serving(True)
-        logger.info("serving", extra={"port": self.port, "metrics_port": self.metrics_port})
+        where = {"port": self.port} if settings.socket is None else {"socket": str(settings.socket)}
+        logger.info("serving", extra=where | {"metrics_port": self.metrics_port})
 
     async def set_serving(self, serving: bool) -> None:
         status = _HealthStatus.SERVING if serving else _HealthStatus.NOT_SERVING

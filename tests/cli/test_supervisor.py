@@ -88,6 +88,18 @@ async def test_children_of_a_program_end_with_it(lock: Path) -> None:
     assert not is_held(lock)
 
 
+@pytest.mark.parametrize(("ours", "seen"), [(None, "default"), ("ours", "ours")])
+async def test_defaults_of_a_program_give_way_to_our_environment(
+    ours: str | None, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ours is not None:
+        monkeypatch.setenv("VOXLINE_TEST", ours)
+    terminal = io.StringIO()
+    telling = (sys.executable, "-c", "import os; print(os.environ['VOXLINE_TEST'])")
+    await supervise([Program("told", telling, {"VOXLINE_TEST": "default"})], nothing(), Printer(terminal))
+    assert terminal.getvalue().splitlines()[-1].endswith(f"told | {seen}")
+
+
 async def test_every_line_tells_its_program(lock: Path) -> None:
     terminal = io.StringIO()
     chatty = Program("chatty", (sys.executable, "-c", "import sys; print('one'); print('two', file=sys.stderr)"))

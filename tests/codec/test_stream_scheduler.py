@@ -103,7 +103,7 @@ async def test_codes_that_come_during_a_step_change_no_cut(scheduler, detokenize
 
     def held(items):
         in_step.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return arithmetic(items)
 
     async def two_during_the_first_step() -> AsyncGenerator[Sequence[int], None]:

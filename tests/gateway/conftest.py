@@ -1,4 +1,4 @@
-"""Test doubles of the three stages: real gRPC servers on free ports that speak the real protocol.
+"""Test doubles of the three stages: real gRPC servers on Unix sockets that speak the real protocol.
 
 The double of the LLM draws one code for each character, the double of the detokenizer turns each code into one frame
 whose samples all carry it: what was spoken can be read back from the audio (`spoken`).
@@ -7,12 +7,14 @@ whose samples all carry it: what was spoken can be read back from the audio (`sp
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.cli.stack import STAGES, socket_directory
 from services.codec.detokenizer_servicer import DetokenizerServicer
 from services.contract.design import DesignedVoice, Gender
 from services.contract.detokenization import Chunk, DetokenizationConfig
@@ -62,7 +64,7 @@ FIELD = 4
 FORMAT = FrameFormat(RATE / HOP, CodeFormat(1, CODEBOOK))
 REVISION = Revision("codec of the doubles", "llm of the doubles")
 # The longest that anything here is waited for; far above what it takes, so that a busy machine does not fail a test.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 TOKENIZER = TokenizerDescription("double", RATE, 30.0)
 LLM = LlmDescription(
@@ -211,18 +213,17 @@ def spoken(samples: np.ndarray) -> str:
 
 
 class StageDoubles:
-    def __init__(self) -> None:
+    """`sockets`: the folder where they listen."""
+
+    def __init__(self, sockets: Path) -> None:
         self.tokenizer = TokenizerDouble()
         self.llm = LlmDouble()
         self.detokenizer = DetokenizerDouble()
         self.servers: dict[str, grpc.aio.Server] = {}
-        self.ports = {"tokenizer": 0, "llm": 0, "detokenizer": 0}
+        self.sockets = {name: sockets / name for name in STAGES}
 
     async def start(self, name: str) -> None:
-        """On the port that it had before, if any."""
-        server = grpc.aio.server(
-            interceptors=[RpcInterceptor(RpcMetrics(CollectorRegistry()))], options=[("grpc.so_reuseport", 0)]
-        )
+        server = grpc.aio.server(interceptors=[RpcInterceptor(RpcMetrics(CollectorRegistry()))])
         double = getattr(self, name)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(double.model), server)
         revision = double.model.revision
@@ -234,7 +235,7 @@ class StageDoubles:
         else:
             servicer = DetokenizerServicer(double, FORMAT, revision, SpeakerStore())
             detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server(servicer, server)
-        self.ports[name] = server.add_insecure_port(f"127.0.0.1:{self.ports[name]}")
+        server.add_insecure_port(f"unix:{self.sockets[name]}")
         await server.start()
         self.servers[name] = server
 
@@ -243,13 +244,19 @@ class StageDoubles:
 
     @property
     def targets(self) -> Targets:
-        return Targets(**{name: f"127.0.0.1:{port}" for name, port in self.ports.items()})
+        return Targets(**{name: f"unix:{socket}" for name, socket in self.sockets.items()})
 
 
 @pytest.fixture
-async def doubles():
-    doubles = StageDoubles()
-    for name in doubles.ports:
+def sockets():
+    with socket_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+async def doubles(sockets):
+    doubles = StageDoubles(sockets)
+    for name in STAGES:
         await doubles.start(name)
     yield doubles
     for name in list(doubles.servers):

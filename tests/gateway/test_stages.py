@@ -1,7 +1,6 @@
 """What the gateway learns of its stages, and when."""
 
 import asyncio
-import socket
 
 import pytest
 
@@ -10,12 +9,6 @@ from services.gateway.tokens import Pace
 from services.runtime.errors import StageUnavailable
 
 from .conftest import PATIENCE, StageDoubles, model
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 async def until(stages: Stages, ready: bool) -> None:
@@ -31,20 +24,19 @@ async def test_facts_come_from_the_stages(stages):
     assert stages.reasons() == ()
 
 
-async def test_stages_that_come_up_late_are_waited_for():
-    doubles = StageDoubles()
-    doubles.ports = {name: free_port() for name in doubles.ports}
+async def test_stages_that_come_up_late_are_waited_for(sockets):
+    doubles = StageDoubles(sockets)
     stages = Stages(doubles.targets, None)
     stages.start()
     assert "tokenizer" in stages.reasons()[0]
     with pytest.raises(StageUnavailable, match="not known yet"):
         stages.model()
-    for name in doubles.ports:
+    for name in doubles.sockets:
         await doubles.start(name)
     await until(stages, ready=True)
     assert stages.model().id == "double"
     await stages.stop()
-    for name in doubles.ports:
+    for name in doubles.sockets:
         await doubles.stop(name)
 
 
@@ -80,10 +72,10 @@ async def test_stage_that_comes_back_with_another_model_is_noticed(stages, doubl
         ({"frame_rate_hertz": 25.0}, "frame rate"),
     ],
 )
-async def test_stages_of_different_models_are_not_ready(change, said):
-    doubles = StageDoubles()
+async def test_stages_of_different_models_are_not_ready(change, said, sockets):
+    doubles = StageDoubles(sockets)
     doubles.detokenizer.model = model(**change)
-    for name in doubles.ports:
+    for name in doubles.sockets:
         await doubles.start(name)
     stages = Stages(doubles.targets, None)
     stages.start()
@@ -91,7 +83,7 @@ async def test_stages_of_different_models_are_not_ready(change, said):
         await stages.until(lambda: "disagree" in stages.reasons()[0])
     assert said in stages.reasons()[0]
     await stages.stop()
-    for name in doubles.ports:
+    for name in doubles.sockets:
         await doubles.stop(name)
 
 

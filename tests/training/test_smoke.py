@@ -51,6 +51,8 @@ FALLING = {
 }
 TINY = SIZES["tiny"]
 PARITY = Path(__file__).parents[1] / "parity" / "spark-tiny" / "model"
+# The first test waits for all the training.
+pytestmark = [pytest.mark.smoke, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")

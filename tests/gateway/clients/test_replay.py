@@ -1,6 +1,7 @@
 """A stage that is lost in mid-sentence: the gateway goes on with another replica, and the listener hears no seam."""
 
 import asyncio
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,17 +22,17 @@ TEXT = "A sentence of some length, cut in its middle."
 
 
 class Wire:
-    """Forwards connections to a port until they are cut; new ones find their way again, as to another replica."""
+    """Forwards connections to a stage until they are cut; new ones find their way again, as to another replica."""
 
-    async def start(self, port: int) -> None:
-        self._port = port
+    async def start(self, target: Path) -> None:
+        self._target = target
         self._writers: list[asyncio.StreamWriter] = []
         self._pumps: set[asyncio.Task] = set()
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        far_reader, far_writer = await asyncio.open_unix_connection(self._target)
         self._writers += [writer, far_writer]
         for source, sink in ((reader, far_writer), (far_reader, writer)):
             self._pumps.add(asyncio.create_task(self._pump(source, sink)))
@@ -58,9 +59,9 @@ class Wire:
 
 @pytest.fixture
 async def wire(doubles):
-    wires = {name: Wire() for name in doubles.ports}
+    wires = {name: Wire() for name in doubles.sockets}
     for name, wire in wires.items():
-        await wire.start(doubles.ports[name])
+        await wire.start(doubles.sockets[name])
     yield wires
     for wire in wires.values():
         await wire.stop()

@@ -127,7 +127,7 @@ async def _serve(
         await server.startup(sockets=[listener])
         try:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
                 yield client
         finally:
             await _close(server)

@@ -12,7 +12,7 @@ from services.gateway.stages import Stages
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import TABLE, GenerationFailed, VoxlineError
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
 MEDIA_TYPES = {
     "mp3": "audio/mpeg",

@@ -69,7 +69,7 @@ def test_more_look_ahead_is_closer_and_the_receptive_field_exact(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(changes=st.lists(st.tuples(st.integers(0, 30), st.none() | st.integers(0, 30)), max_size=8))
 def test_look_ahead_may_change_and_full_look_ahead_is_exact_again(
     detokenizers: dict[str, SparkDetokenizer], name: str, changes: list[tuple[int, int | None]]

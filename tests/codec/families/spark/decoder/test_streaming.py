@@ -56,7 +56,7 @@ def test_the_random_voices_are_loud(detokenizers: dict[str, SparkDetokenizer], n
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(chunks=chunkings, seed=st.integers(0, 9))
 def test_any_chunking_gives_the_whole_waveform(
     detokenizers: dict[str, SparkDetokenizer], name: str, chunks: list[int], seed: int
@@ -93,7 +93,7 @@ def test_every_layer_computes_each_frame_once(detokenizers: dict[str, SparkDetok
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_streams_in_one_batch_do_not_touch_one_another(
     detokenizers: dict[str, SparkDetokenizer], name: str, data: st.DataObject

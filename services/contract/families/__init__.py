@@ -1,0 +1,1 @@
+"""What the stages of one model line share and nobody else knows."""
