@@ -18,7 +18,7 @@ from typing import Any, Generic, Literal
 
 from services.codec.codec import Detokenizer, Samples, Stream
 from services.codec.metrics import DetokenizerMetrics
-from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable
+from services.runtime.errors import InvalidRequest, StageUnavailable
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class StreamScheduler(Generic[Stream]):
 
     def _fail_all(self, running: "asyncio.Task[None]") -> None:
         for utterance in self._utterances:
-            utterance.audio.put_nowait(GenerationFailed("The detokenizer failed; its process ends."))
+            utterance.audio.put_nowait(StageUnavailable("The detokenizer failed; its process ends."))
 
 
 def _now() -> float:

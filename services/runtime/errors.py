@@ -85,6 +85,10 @@ class StageUnavailable(VoxlineError):
     retry_after_default = 1.0
 
 
+class EngineDied(StageUnavailable):
+    """The LLM engine of this replica is dead. Another replica may go on from what was drawn."""
+
+
 class WrongRevision(VoxlineError):
     """This replica serves another revision of the model than the caller expects."""
 
@@ -122,6 +126,7 @@ TABLE: Mapping[type[VoxlineError], Row] = {
     Cancelled: Row(_S.CANCELLED, 499, _CLIENT, "cancelled"),
     Unsupported: Row(_S.UNIMPLEMENTED, 501, _CLIENT, "unsupported"),
     StageUnavailable: Row(_S.UNAVAILABLE, 503, _SERVER, "unavailable"),
+    EngineDied: Row(_S.UNAVAILABLE, 503, _SERVER, "engine_died"),
     WrongRevision: Row(_S.FAILED_PRECONDITION, 503, _SERVER, "wrong_revision"),
     DeadlineExceeded: Row(_S.DEADLINE_EXCEEDED, 504, _SERVER, "timeout"),
     GenerationFailed: Row(_S.INTERNAL, 500, _SERVER, "generation_failed"),

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from services.codec.metrics import DetokenizerMetrics
 from services.codec.stream_scheduler import Chunking, StreamScheduler
-from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable
+from services.runtime.errors import InvalidRequest, StageUnavailable
 from services.runtime.streams import collected
 
 HOP = 2
@@ -227,9 +227,9 @@ async def test_a_model_that_fails_ends_every_stream_and_is_reported(scheduler) -
         await asyncio.Event().wait()
 
     waiting = asyncio.create_task(collected(scheduler.decode([0], None, piece_then_wait())))
-    with pytest.raises(GenerationFailed):
+    with pytest.raises(StageUnavailable):
         await collected(scheduler.decode([0], None, codes([999])))
-    with pytest.raises(GenerationFailed):
+    with pytest.raises(StageUnavailable):
         await waiting
     assert isinstance(scheduler.failed.exception(), RuntimeError)
     with pytest.raises(StageUnavailable):

@@ -3,7 +3,8 @@
 import ctypes
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from services.llm.engines.cpu.library import Kind, Library
 from services.llm.engines.cpu.stepper import PROMPT_TOKENS, CpuStepper, Room
 from services.llm.engines.cpu.weights import packed
 from services.llm.engines.engine import EngineModel
-from services.llm.engines.stepper import Job
+from services.llm.engines.stepped import SteppedEngine
+from services.llm.engines.stepper import Drawn, Job
 from services.llm.families.family import Family
 from services.llm.sampling import Sampling
 from services.runtime.cpus import cpus
+from services.runtime.errors import EngineDied
 
 from .conftest import Logits, correlation, prompted, reference
 
@@ -56,9 +59,9 @@ def stepper(library: Library, cache: Path) -> Make:
     return make
 
 
-def job(ticket: int, prompt: Sequence[int], tokens: int, **sampling: float) -> Job:
+def job(ticket: int, prompt: Sequence[int], tokens: int, before: Sequence[int] = (), **sampling: float) -> Job:
     sampled = Sampling(max_tokens=tokens, **{"seed": ticket, **sampling})
-    return Job(ticket, tuple(prompt), sampled, frozenset())
+    return Job(ticket, tuple(prompt), sampled, frozenset(), drawn=tuple(before))
 
 
 def drawn(stepper: CpuStepper, jobs: Sequence[Job]) -> dict[int, list[int]]:
@@ -133,6 +136,69 @@ def test_a_continued_prompt_has_the_logits_of_a_whole_one(stepper: Make, small_f
     assert drawn(one, [job(0, ids + said[:20], 30, **GREEDY)])[0] == said[20:]
 
 
+@pytest.mark.parametrize("kind", [Kind.AVX2, Kind.AVX_VNNI, Kind.AVX512_VNNI])
+def test_a_sequence_goes_on_as_it_would_have(library: Library, stepper: Make, small_family: Family, kind: Kind) -> None:
+    """Cut behind any token, in another stepper, whoever else is there."""
+    if library.kind(kind) < 0:
+        pytest.skip(f"this CPU has no {kind.name}")
+    model, ids, count = small_family.engine_model, prompted(small_family), 60
+    jobs = [job(seed, ids[: 9 + 31 * seed], count, repetition_penalty=1.2) for seed in range(4)]
+    whole = drawn(stepper(model, kind=kind), jobs)
+    alone, crowded = stepper(model, kind=kind), stepper(model, kind=kind)
+    for cut in range(count):
+        rest = [replace(each, drawn=tuple(whole[each.ticket][:cut])) for each in jobs]
+        expected = {ticket: tokens[cut:] for ticket, tokens in whole.items()}
+        assert drawn(crowded, rest) == expected
+        one = rest[cut % len(rest)]
+        assert drawn(alone, [one]) == {one.ticket: expected[one.ticket]}
+
+
+@dataclass
+class Dying:
+    """Computes `steps` steps and then fails, as for want of memory."""
+
+    stepper: CpuStepper
+    steps: int
+
+    def __post_init__(self) -> None:
+        self.submit, self.cancel, self.metrics = self.stepper.submit, self.stepper.cancel, self.stepper.metrics
+
+    def step(self) -> Iterable[Drawn]:
+        if not self.steps:
+            raise MemoryError("out of memory")
+        self.steps -= 1
+        return self.stepper.step()
+
+
+async def test_another_engine_goes_on_where_one_died(stepper: Make, small_family: Family) -> None:
+    model, prompt = small_family.engine_model, prompted(small_family)[:30]
+    sampling = Sampling(max_tokens=60, min_tokens=60, repetition_penalty=1.2, seed=8)
+    (whole,) = drawn(stepper(model), [Job(0, tuple(prompt), sampling, frozenset())]).values()
+    ids: list[int] = []
+    for steps in (7, 11):
+        engine = SteppedEngine(model, Dying(stepper(model), steps))
+        with pytest.raises(EngineDied):
+            async for chunk in engine.generate(prompt, sampling, frozenset(), drawn=tuple(ids)):
+                ids += chunk
+        await engine.close()
+    assert ids == whole[:18]
+    engine = SteppedEngine(model, stepper(model))
+    rest = [token async for chunk in engine.generate(prompt, sampling, frozenset(), drawn=ids) for token in chunk]
+    await engine.close()
+    assert ids + rest == whole
+
+
+def test_stop_ids_and_limits_count_what_was_drawn_before(stepper: Make, small_family: Family) -> None:
+    model, ids = small_family.engine_model, prompted(small_family)[:40]
+    one, sampling = stepper(model), Sampling(max_tokens=60, min_tokens=20, temperature=2.0, top_k=0, seed=2)
+    stops = frozenset(model.allowed[::3])
+    whole = drawn(one, [Job(0, tuple(ids), sampling, stops)])[0]
+    assert len(whole) > 20
+    for cut in range(len(whole)):
+        before = tuple(whole[:cut])
+        assert drawn(one, [Job(0, tuple(ids), sampling, stops, drawn=before)])[0] == whole[cut:]
+
+
 @pytest.mark.parametrize(
     "sampling",
     [
@@ -148,8 +214,9 @@ def test_draws_follow_the_distribution(stepper: Make, tiny_family: Family, sampl
     expected = distribution(last_logits(one, model), model, ids, **sampling)
     count = 4000
     found = Counter[int]()
-    for first in range(0, count, 16):
-        together = [job(seed, ids, 1, **sampling) for seed in range(first, first + 16)]
+    # Over seeds and positions: as many of the ids as there are positions before count as drawn.
+    for seed in range(count // 16):
+        together = [job(at, ids[: 40 - at], 1 + at, ids[40 - at :], seed=seed, **sampling) for at in range(16)]
         found.update(token for (token,) in drawn(one, together).values())
     shares = np.array([found[token] / count for token in model.allowed])
     assert set(np.flatnonzero(shares)) <= set(np.flatnonzero(expected))

@@ -68,9 +68,13 @@ async def engine(name: str, model: EngineModel, cache: Path) -> AsyncIterator[En
 
 
 async def drawn(
-    engine: Engine, prompt: Sequence[int], sampling: Sampling, stop: frozenset[int] = frozenset({END})
+    engine: Engine,
+    prompt: Sequence[int],
+    sampling: Sampling,
+    stop: frozenset[int] = frozenset({END}),
+    before: Sequence[int] = (),
 ) -> list[int]:
-    async with aclosing(engine.generate(prompt, sampling, stop)) as chunks:
+    async with aclosing(engine.generate(prompt, sampling, stop, drawn=before)) as chunks:
         return [token async for chunk in chunks for token in chunk]
 
 
@@ -159,6 +163,41 @@ async def test_repetition_penalty_is_heard(engine: Engine) -> None:
         for penalty in (1.0, 1.5)
     ]
     assert len(set(punished)) > len(set(plain))
+
+
+async def test_what_was_drawn_before_counts_for_the_limits(engine: Engine) -> None:
+    stop = frozenset(range(FIRST_ADDED, LAST - 2))
+    sampling = Sampling(max_tokens=20, min_tokens=12, seed=3)
+    before = (LAST, LAST - 1, LAST, LAST - 1, LAST)
+    for known in range(len(before) + 1):
+        result = await drawn(engine, PROMPTS[5], sampling, stop, before[:known])
+        assert not stop.intersection(result[: 12 - known])
+        assert 12 - known < len(result) <= 20 - known
+    assert len(await drawn(engine, PROMPTS[5], sampling, frozenset(), (LAST,) * 19)) == 1
+
+
+async def test_what_was_drawn_before_is_read_and_not_drawn_again(engine: Engine) -> None:
+    """Greedily there is only one continuation."""
+    greedy = Sampling(max_tokens=24, min_tokens=24, temperature=0.0, repetition_penalty=1.2)
+    whole = await drawn(engine, PROMPTS[5], greedy)
+    for known in (1, 8, 23):
+        assert await drawn(engine, PROMPTS[5], greedy, before=whole[:known]) == whole[known:]
+
+
+async def test_random_numbers_go_on_behind_what_was_drawn_before(engine: Engine) -> None:
+    """With those of the beginning the same context would give the same tokens, and speech run in circles."""
+    sampling = Sampling(max_tokens=28, min_tokens=28, seed=4, **WILD)
+    first = await drawn(engine, (*PROMPTS[3], *(LAST,) * 8), sampling, frozenset())
+    behind = await drawn(engine, PROMPTS[3], sampling, frozenset(), (LAST,) * 8)
+    assert first[:20] != behind
+    again = await drawn(engine, PROMPTS[3], sampling, frozenset(), (LAST,) * 8)
+    assert behind == again
+
+
+@pytest.mark.parametrize("wrong", [-1, 5, LAST + 1, VOCABULARY, 10**9])
+async def test_what_cannot_have_been_drawn_is_refused(engine: Engine, wrong: int) -> None:
+    with pytest.raises(InvalidRequest, match=f"Token id {wrong} "):
+        await drawn(engine, PROMPTS[3], Sampling(max_tokens=9), before=(LAST, wrong))
 
 
 async def test_slow_reader_gets_every_id_in_larger_chunks(engine: Engine) -> None:

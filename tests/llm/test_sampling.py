@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.llm.sampling import Sampling
+from services.llm.sampling import Sampling, random_bits
 from services.runtime.errors import InvalidRequest
 
 
@@ -10,6 +10,19 @@ def test_defaults_are_those_of_the_reference() -> None:
     sampling = Sampling(max_tokens=1)
     assert (sampling.temperature, sampling.top_k, sampling.top_p) == (0.8, 50, 0.95)
     assert (sampling.repetition_penalty, sampling.min_tokens) == (1.0, 0)
+
+
+def test_random_numbers_differ_for_each_seed_and_position() -> None:
+    assert len({random_bits(seed, position) for seed in range(300) for position in range(300)}) == 90_000
+    # Neighbours share as many bits as strangers: 32 of 64 on average.
+    pairs = [
+        ((seed, position), other)
+        for seed in range(99)
+        for position in range(99)
+        for other in ((seed, position + 1), (seed + 1, position))
+    ]
+    shared = [(~(random_bits(*one) ^ random_bits(*other)) % 2**64).bit_count() for one, other in pairs]
+    assert sum(shared) / len(shared) == pytest.approx(32, abs=0.2)
 
 
 @pytest.mark.parametrize(

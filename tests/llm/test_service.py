@@ -17,10 +17,10 @@ from services.llm.families.family import Family
 from services.llm.sampling import Sampling
 from services.llm.settings import LlmSettings
 from services.runtime.errors import (
+    EngineDied,
     GenerationFailed,
     InvalidRequest,
     Overloaded,
-    StageUnavailable,
     from_rpc_error,
 )
 from services.runtime.server import run_until_stopped
@@ -43,10 +43,15 @@ class Watched(ScriptedEngine):
         self.closed = asyncio.Event()
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        stop_ids: frozenset[int],
+        due: Due = at_once,
+        drawn: Sequence[int] = (),
     ) -> AsyncGenerator[list[int], None]:
         try:
-            async with aclosing(super().generate(prompt, sampling, stop_ids, due)) as chunks:
+            async with aclosing(super().generate(prompt, sampling, stop_ids, due, drawn)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         finally:
@@ -221,8 +226,8 @@ async def test_cancelled_call_closes_the_generation(stages: Stages) -> None:
 async def test_dead_engine_fails_the_call_then_refuses(stages: Stages) -> None:
     stage = await stages.start(SPEECH, dies=True)
     request = llm_pb2.GenerateRequest(text="Hi", clone=CLONE)
-    for expected in (GenerationFailed, StageUnavailable):
-        with pytest.raises(expected):
+    for message in ("died", "is dead"):
+        with pytest.raises(EngineDied, match=message):
             await generate(stage, request)
 
 

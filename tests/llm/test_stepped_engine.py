@@ -15,7 +15,7 @@ from services.llm.engines.outbox import Outbox
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Drawn, Job
 from services.llm.sampling import Sampling
-from services.runtime.errors import GenerationFailed, StageUnavailable
+from services.runtime.errors import EngineDied
 
 TEN = Sampling(max_tokens=10)
 ENDLESS = Sampling(max_tokens=30_000)
@@ -123,12 +123,14 @@ async def test_closed_generator_frees_its_sequence_within_one_step(engine: Stepp
 
 
 async def test_death_reaches_the_call_and_the_process(tiny_model: EngineModel) -> None:
-    engine = SteppedEngine(tiny_model, Stepping(dies_at=3))
-    with pytest.raises(GenerationFailed):
-        await drawn(engine)
+    engine, ids = SteppedEngine(tiny_model, Stepping(dies_at=3)), list[int]()
+    with pytest.raises(EngineDied):
+        async for chunk in engine.generate([1], TEN, frozenset()):
+            ids += chunk
+    assert ids == [1, 2]
     with pytest.raises(MemoryError, match="out of memory"):
         await engine.failed
-    with pytest.raises(StageUnavailable):
+    with pytest.raises(EngineDied):
         await drawn(engine)
     assert (engine.running, engine.waiting) == (0, 0)
     await engine.close()
@@ -141,7 +143,7 @@ async def test_close_frees_what_still_runs(tiny_model: EngineModel) -> None:
         await anext(chunks)
         await engine.close()
         assert not stepper.jobs
-        with pytest.raises(GenerationFailed):
+        with pytest.raises(EngineDied):
             async for _ in chunks:
                 pass
     assert engine.failed.cancelled()

@@ -12,7 +12,7 @@ from services.llm.engines import engine_loader
 from services.llm.engines.engine import EngineOptions
 from services.llm.families.spark.family import SparkFamily
 from services.llm.sampling import Sampling
-from services.runtime.errors import GenerationFailed, StageUnavailable
+from services.runtime.errors import EngineDied
 
 pytestmark = pytest.mark.vllm
 
@@ -28,12 +28,12 @@ async def test_death_of_the_process_ends_every_sequence_and_is_reported(tmp_path
     async with aclosing(engine.generate([1], ENDLESS, frozenset())) as sequence:
         await anext(sequence)
         core.kill()
-        with pytest.raises(GenerationFailed):
+        with pytest.raises(EngineDied):
             async for _ in sequence:
                 pass
     await asyncio.wait([engine.failed])
     assert engine.failed.exception() is not None
-    with pytest.raises(StageUnavailable):
+    with pytest.raises(EngineDied):
         await anext(engine.generate([1], ENDLESS, frozenset()))
     assert (engine.running, engine.waiting) == (0, 0)
     await engine.close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -26,19 +27,27 @@ class EngineModel:
     context: int
     allowed: tuple[int, ...]
 
+    @cached_property
+    def _drawable(self) -> frozenset[int]:
+        return frozenset(self.allowed)
+
     def __post_init__(self) -> None:
         assert self.allowed, "a model that may draw nothing"
         assert list(self.allowed) == sorted(set(self.allowed))
         assert self.allowed[0] >= 0
         assert self.allowed[-1] < self.vocabulary
 
-    def check(self, prompt: Sequence[int], sampling: Sampling) -> None:
+    def check(self, prompt: Sequence[int], sampling: Sampling, drawn: Sequence[int] = ()) -> None:
         """What every engine asks first: an id out of range is accepted silently by one and kills another for good."""
         if not prompt:
             raise InvalidRequest("The prompt is empty.", field="prompt")
         wrong = next((token for token in prompt if not 0 <= token < self.vocabulary), None)
         if wrong is not None:
             raise InvalidRequest(f"Token id {wrong} is not in [0, {self.vocabulary}).", field="prompt")
+        assert len(drawn) < sampling.max_tokens, "a sequence that has ended is not continued"
+        wrong = next((token for token in drawn if token not in self._drawable), None)
+        if wrong is not None:
+            raise InvalidRequest(f"Token id {wrong} cannot have been drawn.", field="drawn")
         if len(prompt) + sampling.max_tokens > self.context:
             raise TooLarge(
                 f"{len(prompt)} prompt tokens and max_tokens {sampling.max_tokens} exceed the context of "
@@ -99,15 +108,23 @@ class Engine(Protocol):
         """What the engine itself measures, under its own names. Any thread may ask, at any time."""
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        stop_ids: frozenset[int],
+        due: Due = at_once,
+        drawn: Sequence[int] = (),
     ) -> AsyncGenerator[list[int], None]:
         """Chunks of one or more drawn ids, all of them allowed. `due` is asked once, in any thread, after each step
         that has left ids waiting, but for the last; those for which it is true come at once.
 
         The last id is a stop id where the model stopped; it is none after max_tokens ids. No stop id is drawn before
         min_tokens ids. Close the generator (`aclosing`): that frees the sequence within one step.
-        Raises InvalidRequest or TooLarge before the first chunk, StageUnavailable when the engine is dead already,
-        GenerationFailed when it dies meanwhile.
+        `drawn`: ids that were drawn for it before, by whichever replica: fewer than max_tokens, and none a stop id.
+        They are not sent again, and count for max_tokens, min_tokens and the repetition penalty, and as positions of
+        the random numbers: cpu draws on exactly what would have come, the others something that might have.
+        Raises InvalidRequest or TooLarge before the first chunk; EngineDied when the engine is dead, or, behind what it
+        has drawn, when it dies meanwhile; GenerationFailed when it fails on this sequence alone.
         """
 
     async def close(self) -> None:

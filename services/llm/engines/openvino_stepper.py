@@ -16,6 +16,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from services.llm.engines.stepper import Drawn, Job
+from services.llm.sampling import random_bits
 
 # Fields of openvino_genai's PipelineMetrics.
 _METRICS = {
@@ -114,13 +115,13 @@ class OpenVinoStepper:
         for job in list(self._waiting.values()):
             needed = Room.blocks_of(len(job.prompt) + job.sampling.max_tokens)
             full = len(self._sequences) == self._room.sequences or blocks + needed > self._room.blocks
-            if full or (prompts and prompts + len(job.prompt) > PROMPT_TOKENS):
+            if full or (prompts and prompts + len(job.prompt) + len(job.drawn) > PROMPT_TOKENS):
                 break
             del self._waiting[job.ticket]
-            prompt = ov.Tensor(np.array([job.prompt], np.int64))
+            prompt = ov.Tensor(np.array([job.prompt + job.drawn], np.int64))
             handle = self._pipeline.add_request(job.ticket, prompt, _generation_config(job))
             self._sequences[job.ticket] = _Sequence(handle, needed)
-            prompts += len(job.prompt)
+            prompts += len(job.prompt) + len(job.drawn)
             blocks += needed
 
     def metrics(self) -> Iterable[Metric]:
@@ -143,8 +144,8 @@ def _generation_config(job: Job) -> genai.GenerationConfig:
     """
     sampling = job.sampling
     config = genai.GenerationConfig(
-        max_new_tokens=sampling.max_tokens,
-        min_new_tokens=sampling.min_tokens,
+        max_new_tokens=job.left,
+        min_new_tokens=max(0, sampling.min_tokens - len(job.drawn)),
         stop_token_ids=set(job.stop_ids),
         eos_token_id=min(job.stop_ids, default=0),
         ignore_eos=not job.stop_ids,
@@ -155,7 +156,7 @@ def _generation_config(job: Job) -> genai.GenerationConfig:
     if not sampling.greedy:
         config.temperature = sampling.temperature
         config.top_p = sampling.top_p
-        config.rng_seed = sampling.seed
+        config.rng_seed = random_bits(sampling.seed, len(job.drawn)) >> 32 if job.drawn else sampling.seed
         if sampling.top_k:
             config.top_k = sampling.top_k
     return config

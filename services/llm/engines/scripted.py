@@ -1,19 +1,21 @@
 """An engine that replays ids: for tests of what is built on engines, and for faults on demand."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Metric
 
 from services.llm.engines.engine import Due, EngineModel, at_once, gathered
 from services.llm.sampling import Sampling
-from services.runtime.errors import GenerationFailed, StageUnavailable
+from services.runtime.errors import EngineDied
 
 
 @dataclass(frozen=True)
 class Script:
-    """chunks: what every request draws; delay: seconds before each chunk; dies: the engine dies after the chunks."""
+    """chunks: what every request draws, or what of it comes after the ids that it has drawn; delay: seconds before each
+    chunk; dies: the engine dies after the chunks.
+    """
 
     chunks: tuple[tuple[int, ...], ...]
     delay: float = 0.0
@@ -32,21 +34,26 @@ class ScriptedEngine:
         self.prompts: list[tuple[int, ...]] = []
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        stop_ids: frozenset[int],
+        due: Due = at_once,
+        drawn: Sequence[int] = (),
     ) -> AsyncGenerator[list[int], None]:
-        return gathered(self._drawn(prompt, sampling, stop_ids), due)
+        return gathered(self._drawn(prompt, sampling, stop_ids, drawn), due)
 
     async def _drawn(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]
+        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], drawn: Sequence[int]
     ) -> AsyncGenerator[list[int], None]:
-        self._model.check(prompt, sampling)
+        self._model.check(prompt, sampling, drawn)
         if self.failed.done():
-            raise StageUnavailable("The engine is dead.")
+            raise EngineDied("The engine is dead.")
         self.prompts.append(tuple(prompt))
-        left = sampling.max_tokens
+        left = sampling.max_tokens - len(drawn)
         self.running += 1
         try:
-            for chunk in self._script.chunks:
+            for chunk in _behind(self._script.chunks, len(drawn)):
                 await asyncio.sleep(self._script.delay)
                 ids = _until_stop(chunk[:left], stop_ids)
                 yield ids
@@ -55,7 +62,7 @@ class ScriptedEngine:
                     return
             if self._script.dies:
                 self.die()
-                raise GenerationFailed("The engine died.")
+                raise EngineDied("The engine died.")
         finally:
             self.running -= 1
 
@@ -68,6 +75,14 @@ class ScriptedEngine:
     async def close(self) -> None:
         if not self.failed.done():
             self.failed.cancel()
+
+
+def _behind(chunks: Iterable[Sequence[int]], ids: int) -> Iterator[Sequence[int]]:
+    """What is left of each chunk without the first ids."""
+    for chunk in chunks:
+        if rest := chunk[ids:]:
+            yield rest
+        ids = max(0, ids - len(chunk))
 
 
 def _until_stop(ids: Sequence[int], stop_ids: frozenset[int]) -> list[int]:

@@ -17,7 +17,7 @@ from services.llm.engines.engine import Due, EngineModel, at_once
 from services.llm.engines.outbox import Outbox
 from services.llm.engines.stepper import Drawn, Job, Stepper
 from services.llm.sampling import Sampling
-from services.runtime.errors import GenerationFailed, StageUnavailable
+from services.runtime.errors import EngineDied
 
 T = TypeVar("T")
 
@@ -69,27 +69,32 @@ class SteppedEngine:
         return len(self._streams) - self.running
 
     async def generate(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        stop_ids: frozenset[int],
+        due: Due = at_once,
+        drawn: Sequence[int] = (),
     ) -> AsyncGenerator[list[int], None]:
-        self._model.check(prompt, sampling)
+        self._model.check(prompt, sampling, drawn)
         if self.failed.done():
-            raise StageUnavailable("The engine is dead.")
-        job = Job(next(self._tickets), tuple(prompt), sampling, stop_ids, due)
+            raise EngineDied("The engine is dead.")
+        job = Job(next(self._tickets), tuple(prompt), sampling, stop_ids, due, tuple(drawn))
         stream = self._streams[job.ticket] = _Stream()
         self._inbox.put(job)
         try:
             while stream.ids or not stream.done:
                 await stream.arrived.wait()
-                if self.failed.done():
-                    raise GenerationFailed("The engine died.")
                 if ids := stream.take():
                     yield ids
+                if self.failed.done() and not (stream.ids or stream.done):
+                    raise EngineDied("The engine died.")
         finally:
             if not stream.done:
                 self._inbox.put(_Cancel(job.ticket))
 
     async def close(self) -> None:
-        """Running generations end with GenerationFailed."""
+        """Running generations end with EngineDied."""
         self._inbox.put(_Close())
         await asyncio.to_thread(self._thread.join)
 

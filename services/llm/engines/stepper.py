@@ -20,13 +20,19 @@ def kept_tokens(context: int, sequences: int) -> int:
 
 @dataclass(frozen=True)
 class Job:
-    """`ticket` names the sequence; `due`: see `Engine.generate`."""
+    """`ticket` names the sequence; `due` and `drawn`: see `Engine.generate`."""
 
     ticket: int
     prompt: tuple[int, ...]
     sampling: Sampling
     stop_ids: frozenset[int]
     due: Due = at_once
+    drawn: tuple[int, ...] = ()
+
+    @property
+    def left(self) -> int:
+        """How many ids it may still draw."""
+        return self.sampling.max_tokens - len(self.drawn)
 
 
 @dataclass(frozen=True)

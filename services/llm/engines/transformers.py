@@ -20,7 +20,7 @@ from transformers.generation.logits_process import (
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Drawn, Job
-from services.llm.sampling import Sampling
+from services.llm.sampling import Sampling, random_bits
 from services.llm.weights import Weights
 
 
@@ -95,8 +95,7 @@ class Sequence:
     generator: torch.Generator = field(default_factory=torch.Generator)
 
     def __post_init__(self) -> None:
-        self.ids = torch.tensor([self.job.prompt])
-        self.generator.manual_seed(self.job.sampling.seed)
+        self.ids = torch.tensor([self.job.prompt + self.job.drawn])
         self._warpers = _warpers(self.job.sampling)
 
     @property
@@ -121,6 +120,7 @@ class Sequence:
         warped = self.warped(logits)
         if self.job.sampling.greedy:
             return int(warped.argmax())
+        self.generator.manual_seed(random_bits(self.job.sampling.seed, self.drawn))
         return int(torch.multinomial(warped.softmax(-1), 1, generator=self.generator))
 
 

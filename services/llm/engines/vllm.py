@@ -24,9 +24,9 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from services.llm.checkpoint import load_config
 from services.llm.engines.engine import Due, Engine, EngineModel, EngineOptions, at_once, gathered
 from services.llm.engines.vllm_settings import EngineSettings, engine_settings, environment
-from services.llm.sampling import Sampling
+from services.llm.sampling import Sampling, random_bits
 from services.llm.weights import Weights
-from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable
+from services.runtime.errors import EngineDied, GenerationFailed, InvalidRequest
 
 
 class VllmEngine:
@@ -62,21 +62,27 @@ class VllmEngine:
         return (metric for metric in REGISTRY.collect() if metric.name.startswith("vllm:"))
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], due: Due = at_once
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        stop_ids: frozenset[int],
+        due: Due = at_once,
+        drawn: Sequence[int] = (),
     ) -> AsyncGenerator[list[int], None]:
-        return gathered(self._drawn(prompt, sampling, stop_ids), due)
+        return gathered(self._drawn(prompt, sampling, stop_ids, drawn), due)
 
     async def _drawn(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int]
+        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], drawn: Sequence[int]
     ) -> AsyncGenerator[list[int], None]:
-        self._model.check(prompt, sampling)
+        self._model.check(prompt, sampling, drawn)
         if self.failed.done() or self._llm.errored:
-            raise StageUnavailable("The engine is dead.")
+            raise EngineDied("The engine is dead.")
         ticket = str(next(self._tickets))
         self._started[ticket] = False
         try:
             with _own_errors():
-                outputs = self._llm.generate(tokens_input(list(prompt)), _params(sampling, stop_ids), ticket)
+                params = _params(sampling, stop_ids, len(drawn))
+                outputs = self._llm.generate(tokens_input([*prompt, *drawn]), params, ticket)
                 async with aclosing(outputs):
                     async for output in outputs:
                         self._started[ticket] = True
@@ -109,15 +115,16 @@ def _start(settings: EngineSettings) -> AsyncLLM:
     return AsyncLLM.from_engine_args(AsyncEngineArgs(**settings, enforce_eager=current_platform.is_cpu()))
 
 
-def _params(sampling: Sampling, stop_ids: frozenset[int]) -> SamplingParams:
+def _params(sampling: Sampling, stop_ids: frozenset[int], drawn: int) -> SamplingParams:
+    """What is left behind `drawn` ids, with a seed of its own: the same would repeat their random numbers."""
     return SamplingParams(
-        max_tokens=sampling.max_tokens,
-        min_tokens=sampling.min_tokens,
+        max_tokens=sampling.max_tokens - drawn,
+        min_tokens=max(0, sampling.min_tokens - drawn),
         temperature=sampling.temperature,
         top_k=sampling.top_k,
         top_p=sampling.top_p,
         repetition_penalty=sampling.repetition_penalty,
-        seed=sampling.seed,
+        seed=random_bits(sampling.seed, drawn) >> 1 if drawn else sampling.seed,
         stop_token_ids=sorted(stop_ids),
         ignore_eos=True,  # Those that config.json names besides.
         detokenize=False,
@@ -137,7 +144,9 @@ def _ids(output: RequestOutput) -> list[int]:
 def _own_errors() -> Iterator[None]:
     try:
         yield
+    except EngineDeadError as exc:
+        raise EngineDied("The engine died.") from exc
     except VLLMServerError as exc:
-        raise GenerationFailed("The engine died, or failed on this sequence.") from exc
+        raise GenerationFailed("The engine failed on this sequence.") from exc
     except VLLMClientError as exc:
         raise InvalidRequest(str(exc), field="prompt") from exc

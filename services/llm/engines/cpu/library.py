@@ -58,7 +58,7 @@ class Library:
 
         self.kind = function("kind", _INT, _INT)
         self.model = function("model", _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER)
-        self.open = function("open", _POINTER, _POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT)
+        self.open = function("open", _POINTER, _POINTER, _POINTER, _POINTER, _INT, _INT, _POINTER, _INT)
         self.step = function("step", None, _POINTER, _POINTER, _INT, _INT, _POINTER)
         self.logits = function("logits", _POINTER, _POINTER)
         self.close = function("close", None, _POINTER)

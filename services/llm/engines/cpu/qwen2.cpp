@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -202,13 +201,15 @@ public:
             frequencies.push_back(float(std::pow(shape.theta, -2.0 * double(i) / double(shape.head))));
     }
 
-    Sequence* open(const Sampling& sampling, const int64_t* prompt, size_t count, const int64_t* stops, size_t stop_count) {
+    // The last `drawn` ids of the prompt are such that the sequence has drawn before.
+    Sequence* open(const Sampling& sampling, const int64_t* prompt, size_t count, size_t drawn, const int64_t* stops,
+                   size_t stop_count) {
         std::vector<int64_t> ends;
         for (size_t i = 0; i < stop_count; i++)
             if (columns[stops[i]] >= 0) ends.push_back(columns[stops[i]]);
-        const size_t capacity = (count + sampling.max_tokens + KEYS - 1) / KEYS * KEYS;
+        const size_t capacity = (count - drawn + sampling.max_tokens + KEYS - 1) / KEYS * KEYS;
         const size_t values = shape.layers * 2 * shape.key_width() * capacity;
-        auto* sequence = new Sequence{Sampler(sampling, std::move(ends), drawable.size()),
+        auto* sequence = new Sequence{Sampler(sampling, std::move(ends), drawable.size(), drawn),
                                       std::vector<int64_t>(prompt, prompt + count), 0, 0, capacity,
                                       std::unique_ptr<uint16_t[]>(new uint16_t[values])};
         for (const int64_t id : sequence->pending)
@@ -412,9 +413,9 @@ Model* voxline_model(
     return new Model(*shape, weights, embeddings, scales, drawable);
 }
 
-Sequence* voxline_open(
-    Model* model, const Sampling* sampling, const int64_t* prompt, int64_t count, const int64_t* stops, int64_t stop_count) {
-    return model->open(*sampling, prompt, count, stops, stop_count);
+Sequence* voxline_open(Model* model, const Sampling* sampling, const int64_t* prompt, int64_t count, int64_t drawn,
+                       const int64_t* stops, int64_t stop_count) {
+    return model->open(*sampling, prompt, count, drawn, stops, stop_count);
 }
 
 void voxline_step(Model* model, Sequence* const* sequences, int64_t count, int64_t room, int64_t* drawn) {

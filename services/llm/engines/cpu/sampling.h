@@ -1,4 +1,5 @@
 // How a token is drawn from logits: repetition penalty, temperature, top-k, top-p, draw, as services/llm/sampling.py says.
+// Of the draws before, only their ids count: another process that is given them draws the same from there on.
 
 struct Sampling {
     int64_t max_tokens, min_tokens, top_k;
@@ -6,12 +7,23 @@ struct Sampling {
     uint64_t seed;
 };
 
+// The steps and the mixing of SplitMix64 (Steele, Lea, Flood 2014), as random_bits of services/llm/sampling.py.
+constexpr uint64_t GOLDEN = 0x9e3779b97f4a7c15;
+
+inline uint64_t mixed(uint64_t bits) {
+    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
+    bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
+    return bits ^ bits >> 31;
+}
+
+inline uint64_t random_bits(uint64_t seed, uint64_t position) { return mixed(mixed(seed) + (position + 1) * GOLDEN); }
+
 // Columns are places among the ids that may be drawn.
 class Sampler {
 public:
-    // `stops`: columns that end the sequence.
-    Sampler(const Sampling& sampling, std::vector<int64_t> stops, size_t columns)
-        : sampling(sampling), stops(std::move(stops)), seen(columns), dice(sampling.seed) {}
+    // `stops`: columns that end the sequence; `drawn`: how many tokens it has drawn before.
+    Sampler(const Sampling& sampling, std::vector<int64_t> stops, size_t columns, int64_t drawn)
+        : sampling(sampling), stops(std::move(stops)), seen(columns), drawn(drawn) {}
 
     // Counts for the repetition penalty.
     void saw(size_t column) { seen[column] = true; }
@@ -31,8 +43,7 @@ private:
     const Sampling sampling;
     const std::vector<int64_t> stops;
     std::vector<bool> seen;
-    std::mt19937_64 dice;
-    int64_t drawn = 0;
+    int64_t drawn;
     std::vector<std::pair<float, size_t>> candidates;
 
     void penalise(float* logits) const {
@@ -76,7 +87,7 @@ private:
             sums.push_back(sum += std::exp((double(candidates[0].first) - negative) / sampling.temperature));
         const auto last = std::lower_bound(sums.begin(), sums.end(), sampling.top_p * sum);
         const size_t count = std::min<size_t>(last - sums.begin() + 1, sums.size());
-        const double throw_ = double(dice() >> 11) * 0x1p-53 * sums[count - 1];
+        const double throw_ = double(random_bits(sampling.seed, drawn) >> 11) * 0x1p-53 * sums[count - 1];
         const size_t place = std::upper_bound(sums.begin(), sums.begin() + count, throw_) - sums.begin();
         return candidates[std::min(place, count - 1)].second;
     }

@@ -104,13 +104,13 @@ class CpuStepper:
             if len(self._sequences) == self._room.sequences or self._tokens + _tokens(job) > self._room.tokens:
                 break
             del self._waiting[job.ticket]
-            self._sequences[job.ticket] = _Sequence(job, self._open(job), job.sampling.max_tokens)
+            self._sequences[job.ticket] = _Sequence(job, self._open(job), job.left)
             self._tokens += _tokens(job)
 
     def _open(self, job: Job) -> int:
-        prompt, stops = _ids(job.prompt), _ids(job.stop_ids)
-        sampling = ctypes.byref(_sampling(job))
-        address: int = self._library.open(self._model, sampling, prompt, len(prompt), stops, len(stops))
+        prompt, stops = _ids(job.prompt + job.drawn), _ids(job.stop_ids)
+        sampling, drawn = ctypes.byref(_sampling(job)), len(job.drawn)
+        address: int = self._library.open(self._model, sampling, prompt, len(prompt), drawn, stops, len(stops))
         return address
 
     def _close(self, ticket: int) -> None:
