@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
-RUN_EXTRAS := codec,llm,openvino,gateway,cli
+RUN_EXTRAS := codec,llm,transformers,gateway,cli
 
 # ARGS go to the command behind a target: make run ARGS="--http-port 9000", make test ARGS="-k voices -x".
 ARGS ?=

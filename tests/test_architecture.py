@@ -24,13 +24,13 @@ MAY_IMPORT = {
     "cli": {"cli", "codec", "contract", "runtime"},
 }
 # What only families and engines know: the image of the gateway holds none of it.
-HEAVY = {"gguf", "openvino", "openvino_genai", "torch", "transformers", "vllm"}
+HEAVY = {"torch", "transformers", "vllm"}
 
 # Package of services -> the extras of pyproject.toml that an image for it installs.
 EXTRAS = {
     "runtime": (),
     "contract": (),
-    "llm": ("llm", "openvino", "transformers", "vllm"),
+    "llm": ("llm", "transformers", "vllm"),
     "codec": ("codec",),
     "gateway": ("gateway", "postgresql"),
     "cli": ("cli", "codec"),

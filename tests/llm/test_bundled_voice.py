@@ -24,8 +24,8 @@ Utterance = tuple[Speaker, tuple[int, ...], Finished]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def model(small_family: Family, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LanguageModel]:
-    options = EngineOptions("f32", threads=1, max_batch=4, cache_directory=tmp_path_factory.mktemp("cache"))
-    engine = await engine_loader("openvino").load(small_family.engine_model, options)
+    options = EngineOptions("int8", threads=1, max_batch=4, cache_directory=tmp_path_factory.mktemp("cache"))
+    engine = await engine_loader("cpu").load(small_family.engine_model, options)
     yield LanguageModel(small_family, engine, LlmMetrics(CollectorRegistry(), engine), max_waiting=8)
     await engine.close()
 

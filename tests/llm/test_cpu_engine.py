@@ -296,7 +296,7 @@ def test_it_is_the_default_where_it_runs(
 ) -> None:
     assert default_engine(tiny_model, cache) == "cpu"
     monkeypatch.setenv("PATH", "")
-    assert default_engine(tiny_model, cache / "empty") == "openvino"
+    assert default_engine(tiny_model, cache / "empty") == "transformers"
 
 
 def test_only_a_large_model_has_more_than_one_thread(tiny_model: EngineModel, monkeypatch: pytest.MonkeyPatch) -> None:
