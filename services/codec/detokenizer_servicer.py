@@ -4,12 +4,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Protocol
 
+import grpc
+
 from services.codec.detokenize_requests import DetokenizeRequests
 from services.contract.detokenization import Chunk, DetokenizationConfig
 from services.contract.frames import FrameFormat, Frames
 from services.contract.model import Revision
-from services.contract.speaker import Speaker, SpeakerStore
-from voxline.stages.v1 import detokenizer_pb2, detokenizer_pb2_grpc, speaker_pb2
+from services.contract.speaker import SpeakerStore
+from services.runtime.errors import TAKEN_UP
+from voxline.stages.v1 import detokenizer_pb2, detokenizer_pb2_grpc
 
 
 class Decoder(Protocol):
@@ -30,34 +33,24 @@ class DetokenizerServicer(detokenizer_pb2_grpc.DetokenizerServiceServicer):
         self._speakers = speakers
 
     async def Detokenize(  # noqa: N802
-        self, request_iterator: AsyncIterator[detokenizer_pb2.DetokenizeRequest], context: object
+        self,
+        request_iterator: AsyncIterator[detokenizer_pb2.DetokenizeRequest],
+        context: "grpc.aio.ServicerContext[detokenizer_pb2.DetokenizeRequest, detokenizer_pb2.DetokenizeResponse]",
     ) -> AsyncGenerator[detokenizer_pb2.DetokenizeResponse, None]:
+        await context.send_initial_metadata(TAKEN_UP)
         requests = DetokenizeRequests(request_iterator, self._frames)
         message = await requests.config()
         self._revision.expect(Revision.from_proto(message.revision))
-        if digest := self._wanted(message.speaker):
-            yield detokenizer_pb2.DetokenizeResponse(wanted_speaker=digest)
-            self._speakers.keep(digest, await requests.speaker_state())
-        config = DetokenizationConfig.from_proto(message, self._speaker(message))
+        digest = message.speaker.digest
+        async with self._speakers.exchange(digest) as wanted:
+            if digest:
+                yield detokenizer_pb2.DetokenizeResponse(wanted_speaker=digest if wanted else b"")
+            if wanted:
+                self._speakers.keep(digest, await requests.speaker_state())
+        config = DetokenizationConfig.from_proto(message, self._speakers.speaker(message.speaker, "speaker"))
         if config.priming is not None:
             self._frames.check(config.priming.frames, "priming.frames")
         first = config.priming.frames.end if config.priming else 0
         async with aclosing(self._decoder.decode(config, requests.frames(first))) as chunks:
             async for chunk in chunks:
                 yield chunk.to_proto()
-
-    def _wanted(self, speaker: speaker_pb2.Speaker) -> bytes:
-        """Empty where nothing is to be asked for."""
-        unknown = speaker.WhichOneof("identity") == "digest" and self._speakers.find(speaker.digest) is None
-        return speaker.digest if unknown else b""
-
-    def _speaker(self, config: detokenizer_pb2.DetokenizeConfig) -> Speaker | None:
-        match config.speaker.WhichOneof("identity"):
-            case "state":
-                return Speaker.from_proto(config.speaker)
-            case "digest":
-                state = self._speakers.find(config.speaker.digest)
-                assert state is not None
-                return Speaker(state, tuple(config.speaker.global_tokens))
-            case _:
-                return None

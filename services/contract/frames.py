@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +100,6 @@ class CodeFormat:
 
     codebooks: int
     codebook_size: int
-    dtype: ClassVar = _CODES
 
     def __post_init__(self) -> None:
         assert self.codebooks >= 1
@@ -129,7 +128,6 @@ class LatentFormat:
     """Each frame holds a vector of `width` numbers."""
 
     width: int
-    dtype: ClassVar = _LATENTS
 
     def __post_init__(self) -> None:
         assert self.width >= 1

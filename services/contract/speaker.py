@@ -1,7 +1,10 @@
 """Speakers: opaque to all but the family, and addressed by their content where they are large."""
 
+import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -53,11 +56,23 @@ class SpeakerStore:
         self._max_bytes = max_bytes
         self._states: OrderedDict[bytes, bytes] = OrderedDict()
         self._bytes = 0
+        self._coming: dict[bytes, asyncio.Event] = {}
 
-    def find(self, digest: bytes) -> bytes | None:
-        if digest in self._states:
-            self._states.move_to_end(digest)
-        return self._states.get(digest)
+    @asynccontextmanager
+    async def exchange(self, digest: bytes) -> AsyncIterator[bool]:
+        """Whether the state of `digest` is to be asked for, and kept before the exchange ends: not if it is known, or
+        none is named, and not while another call gets it, which is waited for.
+        """
+        while digest in self._coming:
+            await self._coming[digest].wait()
+        if not digest or digest in self._states:
+            yield False
+            return
+        self._coming[digest] = asyncio.Event()
+        try:
+            yield True
+        finally:
+            self._coming.pop(digest).set()
 
     def keep(self, digest: bytes, state: bytes) -> None:
         """Raises InvalidRequest for a state that is not the one of the digest."""
@@ -69,3 +84,17 @@ class SpeakerStore:
         while self._bytes > self._max_bytes and len(self._states) > 1:
             _, oldest = self._states.popitem(last=False)
             self._bytes -= len(oldest)
+
+    def speaker(self, message: speaker_pb2.Speaker, field: str) -> Speaker | None:
+        """Who the message is of, after its exchange; None for an empty one. `field`: what errors call the message."""
+        match message.WhichOneof("identity"):
+            case "state":
+                return Speaker.from_proto(message)
+            case "digest":
+                state = self._states.get(message.digest)
+                if state is None:
+                    raise InvalidRequest("The state of this speaker is not known here.", field=f"{field}.digest")
+                self._states.move_to_end(message.digest)
+                return Speaker(state, tuple(message.global_tokens))
+            case _:
+                return None

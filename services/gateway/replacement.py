@@ -7,6 +7,7 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
 from services.gateway.stages import Stages
 from services.runtime.errors import (
+    Cancelled,
     EngineDied,
     GenerationFailed,
     Overloaded,
@@ -45,7 +46,7 @@ class Replacement:
     async def after(self, error: VoxlineError) -> None:
         """Returns when to try again, on another replica if there is one; raises what the request shall end with."""
         match error:
-            case EngineDied() | StageUnavailable() if error.reached:
+            case EngineDied() | StageUnavailable() | Cancelled() if error.reached:  # Nobody here has cancelled.
                 self._died(error)
             case StageUnavailable() | EngineDied():
                 await self._search(error)

@@ -1,30 +1,61 @@
 """gRPC side of the LLM stage. Whatever it raises, the server's interceptor turns into a status."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from typing import Protocol
 
-from services.llm.language_model import LanguageModel
-from services.llm.wire import pace_of, response_of, sampling_of, voice_of
-from voxline.v1 import llm_pb2, llm_pb2_grpc, model_pb2, model_pb2_grpc
+import grpc
+
+from services.contract.generation import GenerationRequest, Progress
+from services.contract.model import Revision
+from services.contract.speaker import SpeakerStore
+from services.runtime.errors import TAKEN_UP, InvalidRequest
+from voxline.stages.v1 import llm_pb2, llm_pb2_grpc
+
+
+class SpeechModel(Protocol):
+    """What draws frames, of whatever kind."""
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress, None]: ...
 
 
 class LlmServicer(llm_pb2_grpc.LlmServiceServicer):
-    def __init__(self, model: LanguageModel) -> None:
+    """`speakers`: one a process, whatever it serves. `revision`: of the model."""
+
+    def __init__(self, model: SpeechModel, revision: Revision, speakers: SpeakerStore) -> None:
         self._model = model
+        self._revision = revision
+        self._speakers = speakers
 
     async def Generate(  # noqa: N802
-        self, request: llm_pb2.GenerateRequest, context: object
+        self,
+        requests: AsyncIterator[llm_pb2.GenerateRequest],
+        context: "grpc.aio.ServicerContext[llm_pb2.GenerateRequest, llm_pb2.GenerateResponse]",
     ) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
-        prompt = self._model.family.prompt(request.text, voice_of(request))
-        sampling = sampling_of(request.sampling, prompt.limits)
-        async with aclosing(self._model.generate(prompt, sampling, pace_of(request))) as generation:
-            async for events in generation:
-                yield response_of(events)
+        await context.send_initial_metadata(TAKEN_UP)
+        config = await _config(requests)
+        self._revision.expect(Revision.from_proto(config.revision))
+        speaker = config.speaker.speaker
+        async with self._speakers.exchange(speaker.digest) as wanted:
+            if speaker.digest:
+                yield llm_pb2.GenerateResponse(wanted_speaker=speaker.digest if wanted else b"")
+            if wanted:
+                self._speakers.keep(speaker.digest, await _speaker_state(requests))
+        request = GenerationRequest.from_proto(config, self._speakers.speaker(speaker, "speaker.speaker"))
+        async with aclosing(self._model.generate(request)) as generation:
+            async for progress in generation:
+                yield progress.to_proto()
 
 
-class ModelServicer(model_pb2_grpc.ModelServiceServicer):
-    def __init__(self, model: model_pb2.Model) -> None:
-        self._model = model
+async def _config(requests: AsyncIterator[llm_pb2.GenerateRequest]) -> llm_pb2.GenerateConfig:
+    first = await anext(aiter(requests), None)
+    if first is None or not first.HasField("config"):
+        raise InvalidRequest("The first request holds the config.", field="config")
+    return first.config
 
-    async def GetModel(self, request: model_pb2.GetModelRequest, context: object) -> model_pb2.Model:  # noqa: N802
-        return self._model
+
+async def _speaker_state(requests: AsyncIterator[llm_pb2.GenerateRequest]) -> bytes:
+    answer = await anext(aiter(requests), None)
+    if answer is None or not answer.HasField("speaker_state"):
+        raise InvalidRequest("The state of the speaker was asked for.", field="speaker_state")
+    return answer.speaker_state

@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.gateway.admission import AdmissionPolicy
-from services.gateway.request import TextStreamRequest, Flush, NamedVoice, Output, SpeechRequest, Turn
-from services.gateway.gateway import MODEL_ALIASES, Limits, Gateway
+from services.gateway.gateway import MODEL_ALIASES, Gateway, Limits
+from services.gateway.request import Flush, NamedVoice, Output, SpeechRequest, TextStreamRequest, Turn
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import (

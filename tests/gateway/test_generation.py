@@ -5,12 +5,12 @@ from contextlib import aclosing
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.contract.design import DesignedVoice, Gender
+from services.contract.sampling import Sampling
 from services.gateway.clients.events import Finish
 from services.gateway.generation import Generation, Segment, seeds
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
-from services.contract.design import DesignedVoice, Gender
-from services.contract.sampling import Sampling
 from services.gateway.tokens import ClonedTokens, DesignedTokens, SpeakerTokens
 
 DESIGN = DesignedVoice(Gender.FEMALE)

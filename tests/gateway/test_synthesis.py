@@ -7,11 +7,11 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
+from services.contract.design import DesignedVoice, Gender
+from services.contract.sampling import Sampling
 from services.gateway.generation import Generation
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
-from services.contract.design import DesignedVoice, Gender
-from services.contract.sampling import Sampling
 from services.gateway.request import NamedVoice, ReferenceVoice, SpeechRequest, Turn
 from services.gateway.synthesis import Synthesis
 from services.gateway.voices.resolver import VoiceResolver

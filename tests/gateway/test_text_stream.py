@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from services.gateway.reply import Usage
-from services.gateway.request import TextStreamRequest, Flush, NamedVoice
+from services.gateway.request import Flush, NamedVoice, TextStreamRequest
 
 from .conftest import heard, spoken
 

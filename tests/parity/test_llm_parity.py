@@ -14,19 +14,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from services.contract.design import DesignedVoice, Gender, Level
+from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import Frames
+from services.contract.generation import HeardVoice, MadeUpVoice, Turn, VoiceInput
 from services.llm.engines import engine_loader
 from services.llm.engines.engine import EngineModel, EngineOptions
 from services.llm.engines.stepper import Job
 from services.llm.engines.transformers import Sequence, TransformersStepper
 from services.llm.families import load_family
 from services.llm.families.family import Family
-from services.llm.sampling import Sampling
-from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
+from services.llm.sampling import ResolvedSampling
 
 VECTORS = Path(__file__).parent / "spark-tiny"
 SMALL = Path(__file__).parents[2] / "models" / "voxline-small"
 KEYS = ["clone", "clone_with_transcript", "control", "control_male_low"]
-GREEDY = Sampling(max_tokens=64, min_tokens=64, temperature=0.0)
+GREEDY = ResolvedSampling(max_tokens=64, min_tokens=64, temperature=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -60,22 +63,23 @@ def stepper(model: EngineModel) -> TransformersStepper:
     return TransformersStepper(model, options(Path()))
 
 
-def voice(key: str, prompts: Mapping[str, str]) -> Voice:
+def voice(key: str, prompts: Mapping[str, str]) -> VoiceInput:
     def codes(name: str) -> tuple[int, ...]:
         return tuple(int(code) for code in re.findall(rf"<\|bicodec_{name}_(\d+)\|>", prompts[key]))
 
     match key:
         case "clone":
-            return ClonedVoice(Speaker(codes("global")))
+            return HeardVoice(SparkSpeaker(codes("global")).speaker())
         case "clone_with_transcript":
-            return ContinuedVoice(Speaker(codes("global")), codes("semantic"), "A bright new morning begins.")
+            spoken = Turn("A bright new morning begins.", Frames.of_codes(codes("semantic")))
+            return HeardVoice(SparkSpeaker(codes("global")).speaker(), (spoken,))
         case "control":
-            return DesignedVoice(Design(Gender.FEMALE, Level.MODERATE, Level.HIGH))
+            return MadeUpVoice(DesignedVoice(Gender.FEMALE, Level.MODERATE, Level.HIGH))
         case _:
-            return DesignedVoice(Design(Gender.MALE, Level.VERY_LOW, Level.VERY_HIGH))
+            return MadeUpVoice(DesignedVoice(Gender.MALE, Level.VERY_LOW, Level.VERY_HIGH))
 
 
-def sequence(expected: Mapping[str, Any], key: str, sampling: Sampling) -> Sequence:
+def sequence(expected: Mapping[str, Any], key: str, sampling: ResolvedSampling) -> Sequence:
     return Sequence(Job(0, tuple(expected["ids"][key]), sampling, frozenset()))
 
 
@@ -97,7 +101,7 @@ def test_logits_are_the_reference_logits(
 def test_warped_probabilities_are_the_reference_probabilities(
     stepper: TransformersStepper, expected: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]], key: str
 ) -> None:
-    drawing = sequence(expected, key, Sampling(max_tokens=1))
+    drawing = sequence(expected, key, ResolvedSampling(max_tokens=1))
     probabilities = drawing.warped(stepper.logits(drawing)).softmax(-1).numpy()
     wanted = tensors[f"llm/{key}/warped_probs"]
     np.testing.assert_allclose(probabilities, wanted, atol=1e-4)

@@ -82,7 +82,9 @@ async def test_bytes_are_those_of_an_undisturbed_run(replicas: Replicas, tmp_pat
         while not killer.done():
             disturbed = await all_spoken(gateway, progress)
             wrong = [
-                speech for speech, one, other in zip(SPEECHES, undisturbed, disturbed, strict=True) if one[0] != other[0]
+                speech
+                for speech, one, other in zip(SPEECHES, undisturbed, disturbed, strict=True)
+                if one[0] != other[0]
             ]
             assert wrong == []
             retries += sum(count for _, count in disturbed)

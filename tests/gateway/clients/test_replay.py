@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.contract.sampling import Sampling
 from services.gateway.clients.drawn import Drawn
 from services.gateway.clients.events import Finish
 from services.gateway.clients.tape import Tape
-from services.contract.sampling import Sampling
 from services.gateway.stages import Stages, Targets
 from services.gateway.tokens import ClonedTokens, SpeakerTokens
 from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.gateway.rest.openai.instructions import style_of
 from services.contract.design import Gender, Level
 from services.gateway.request import Style
+from services.gateway.rest.openai.instructions import style_of
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from services.gateway.rest.openai.speech import SpeechBody, to_speech
 from services.contract.design import Gender, Level
 from services.contract.sampling import Sampling
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Style, Turn
+from services.gateway.rest.openai.speech import SpeechBody, to_speech
 
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 

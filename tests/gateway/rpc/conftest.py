@@ -4,9 +4,9 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.gateway.gateway import Gateway, Limits
 from services.gateway.rpc.model_servicer import ModelServicer
 from services.gateway.rpc.speech_servicer import SpeechServicer
-from services.gateway.gateway import Limits, Gateway
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import from_rpc_error
 from services.runtime.interceptors import RpcInterceptor

@@ -32,7 +32,7 @@ class DetokenizeRequest(_message.Message):
     FRAMES_FIELD_NUMBER: _builtins.int
     SPEAKER_STATE_FIELD_NUMBER: _builtins.int
     speaker_state: _builtins.bytes
-    """The answer to `wanted_speaker`; may come at any time."""
+    """The answer to `wanted_speaker`, before any frames."""
     @_builtins.property
     def config(self) -> Global___DetokenizeConfig:
         """First message, once."""
@@ -147,7 +147,9 @@ class DetokenizeResponse(_message.Message):
     FIRST_FRAME_FIELD_NUMBER: _builtins.int
     FRAME_COUNT_FIELD_NUMBER: _builtins.int
     wanted_speaker: _builtins.bytes
-    """Alone: the SHA-256 of a speaker whose state is needed and not known here."""
+    """Alone, before all else, where the config names a speaker by its digest: the digest, if the state is needed and not
+    known here; else empty.
+    """
     first_frame: _builtins.int
     """The first frame that it makes audible."""
     frame_count: _builtins.int

@@ -282,7 +282,9 @@ class GenerateResponse(_message.Message):
     FINISH_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     wanted_speaker: _builtins.bytes
-    """Alone, before all else: the SHA-256 of a speaker whose state is needed and not known here."""
+    """Alone, before all else, where the config names a speaker by its digest: the digest, if the state is not known here;
+    empty if it is.
+    """
     resume: _builtins.bytes
     """Opaque, where it changed: what a prefix of all frames until here needs beside them."""
     @_builtins.property
