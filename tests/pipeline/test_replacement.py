@@ -6,12 +6,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
 
 from services.contract.sampling import Sampling
 from services.gateway.gateway import Gateway
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Turn
 
 from .replicas import Replicas, running_gateway, running_replicas
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TEXTS = (
     "The river runs past the old mill, and the road follows it to the sea.",
@@ -39,7 +42,7 @@ SPEECHES = [Speech(TEXTS[seed % len(TEXTS)], seed, whole=True) for seed in range
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def replicas() -> AsyncIterator[Replicas]:
     async with running_replicas({"tokenizer": 1, "llm": 2, "detokenizer": 2}) as running:
         yield running
