@@ -8,7 +8,7 @@ from services.llm.events import Event, Finished, FinishReason
 from services.llm.families.family import Family, Prompt
 from services.llm.metrics import LlmMetrics
 from services.llm.pace import Pace, Playhead
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.runtime.errors import Overloaded
 
 
@@ -22,7 +22,7 @@ class LanguageModel:
         self._max_waiting = max_waiting
 
     async def generate(
-        self, prompt: Prompt, sampling: Sampling, pace: Pace | None = None
+        self, prompt: Prompt, sampling: ResolvedSampling, pace: Pace | None = None
     ) -> AsyncGenerator[tuple[Event, ...], None]:
         """The speaker, codes, one finish: those together that are worth a message; where nobody says how the codes are
         played, those of each step. Raises Overloaded, StageUnavailable, GenerationFailed.

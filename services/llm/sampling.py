@@ -28,7 +28,7 @@ def _mixed(bits: int) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class ResolvedSampling:
     """Applied in this order: repetition penalty over prompt and output, temperature, top-k, top-p, draw.
 
     temperature [0, 2], 0 is greedy; top_k >= 0, 0 turns it off; top_p (0, 1]; repetition_penalty (0, 2], 1 turns it

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from services.llm.events import CodesDrawn, Event, Finished, FinishReason, SpeakerNamed
 from services.llm.families.family import Capability, Description, Limits
 from services.llm.pace import Pace
-from services.llm.sampling import Sampling, fresh_seed
+from services.llm.sampling import ResolvedSampling, fresh_seed
 from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
 from services.runtime.errors import InvalidRequest
 from voxline.v1 import llm_pb2, model_pb2, sampling_pb2, tokens_pb2
@@ -42,7 +42,7 @@ def voice_of(request: llm_pb2.GenerateRequest) -> Voice:
             raise InvalidRequest("A voice is required: clone or design.", field="voice")
 
 
-def sampling_of(message: sampling_pb2.Sampling, limits: Limits) -> Sampling:
+def sampling_of(message: sampling_pb2.Sampling, limits: Limits) -> ResolvedSampling:
     """What is absent is filled in from `limits`. `max_tokens` ends at the context of the model.
 
     Raises InvalidRequest that names the field.
@@ -56,7 +56,7 @@ def sampling_of(message: sampling_pb2.Sampling, limits: Limits) -> Sampling:
         for name in ("temperature", "top_k", "top_p", "repetition_penalty")
         if message.HasField(name)
     }
-    return Sampling(
+    return ResolvedSampling(
         max_tokens=min(most, limits.most),
         min_tokens=max(least, limits.shortest),
         seed=message.seed if message.HasField("seed") else fresh_seed(),

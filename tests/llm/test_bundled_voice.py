@@ -12,7 +12,7 @@ from services.llm.events import CodesDrawn, Finished, FinishReason, SpeakerNamed
 from services.llm.families.family import Family
 from services.llm.language_model import LanguageModel
 from services.llm.metrics import LlmMetrics
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.llm.voices import ClonedVoice, Design, DesignedVoice, Gender, Speaker, Voice
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,7 +35,9 @@ async def spoken(
 ) -> Utterance:
     prompt = model.family.prompt(text, voice)
     limits = prompt.limits
-    sampling = Sampling(max_tokens=limits.usual_most, min_tokens=limits.shortest, seed=seed, temperature=temperature)
+    sampling = ResolvedSampling(
+        max_tokens=limits.usual_most, min_tokens=limits.shortest, seed=seed, temperature=temperature
+    )
     events = [event async for chunk in model.generate(prompt, sampling) for event in chunk]
     first, last = events[0], events[-1]
     assert isinstance(first, SpeakerNamed)

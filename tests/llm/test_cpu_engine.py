@@ -20,7 +20,7 @@ from services.llm.engines.engine import EngineModel
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Drawn, Job
 from services.llm.families.family import Family
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.runtime.cpus import cpus
 from services.runtime.errors import EngineDied
 
@@ -60,7 +60,7 @@ def stepper(library: Library, cache: Path) -> Make:
 
 
 def job(ticket: int, prompt: Sequence[int], tokens: int, before: Sequence[int] = (), **sampling: float) -> Job:
-    sampled = Sampling(max_tokens=tokens, **{"seed": ticket, **sampling})
+    sampled = ResolvedSampling(max_tokens=tokens, **{"seed": ticket, **sampling})
     return Job(ticket, tuple(prompt), sampled, frozenset(), drawn=tuple(before))
 
 
@@ -172,7 +172,7 @@ class Dying:
 
 async def test_another_engine_goes_on_where_one_died(stepper: Make, small_family: Family) -> None:
     model, prompt = small_family.engine_model, prompted(small_family)[:30]
-    sampling = Sampling(max_tokens=60, min_tokens=60, repetition_penalty=1.2, seed=8)
+    sampling = ResolvedSampling(max_tokens=60, min_tokens=60, repetition_penalty=1.2, seed=8)
     (whole,) = drawn(stepper(model), [Job(0, tuple(prompt), sampling, frozenset())]).values()
     ids: list[int] = []
     for steps in (7, 11):
@@ -190,7 +190,7 @@ async def test_another_engine_goes_on_where_one_died(stepper: Make, small_family
 
 def test_stop_ids_and_limits_count_what_was_drawn_before(stepper: Make, small_family: Family) -> None:
     model, ids = small_family.engine_model, prompted(small_family)[:40]
-    one, sampling = stepper(model), Sampling(max_tokens=60, min_tokens=20, temperature=2.0, top_k=0, seed=2)
+    one, sampling = stepper(model), ResolvedSampling(max_tokens=60, min_tokens=20, temperature=2.0, top_k=0, seed=2)
     stops = frozenset(model.allowed[::3])
     whole = drawn(one, [Job(0, tuple(ids), sampling, stops)])[0]
     assert len(whole) > 20
@@ -247,7 +247,7 @@ def distribution(
 
 
 def test_where_every_id_stops_too_early_one_is_drawn_all_the_same(stepper: Make, tiny_model: EngineModel) -> None:
-    one, sampling = stepper(tiny_model), Sampling(max_tokens=9, min_tokens=9, seed=1)
+    one, sampling = stepper(tiny_model), ResolvedSampling(max_tokens=9, min_tokens=9, seed=1)
     ids = drawn(one, [Job(0, (1, 2, 3), sampling, frozenset(tiny_model.allowed))])[0]
     assert len(ids) == 1
     assert ids[0] in tiny_model.allowed

@@ -9,7 +9,7 @@ from services.llm.families.family import Family
 from services.llm.language_model import LanguageModel
 from services.llm.metrics import LlmMetrics
 from services.llm.pace import Pace
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.llm.voices import ClonedVoice, Speaker
 
 # Ids of the tiny checkpoint.
@@ -29,7 +29,7 @@ async def generation(tiny_family: Family, registry: CollectorRegistry) -> AsyncG
     engine = ScriptedEngine(tiny_family.engine_model, Script(tuple((token,) for token in ids)))
     model = LanguageModel(tiny_family, engine, LlmMetrics(registry, engine), max_waiting=1)
     prompt = tiny_family.prompt("Hi", ClonedVoice(Speaker(tuple(range(8)))))
-    return model.generate(prompt, Sampling(max_tokens=20), PACE)
+    return model.generate(prompt, ResolvedSampling(max_tokens=20), PACE)
 
 
 async def test_speaker_comes_with_the_first_codes_and_the_finish_with_the_last(

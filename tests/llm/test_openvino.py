@@ -18,7 +18,7 @@ from services.llm.engines.openvino_graph import NEVER
 from services.llm.engines.openvino_stepper import OpenVinoStepper, Room
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.families.family import Family
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 
 from .conftest import Logits, correlation, prompted, reference
 
@@ -145,7 +145,7 @@ async def test_sequences_beyond_the_cache_wait_and_keep_their_tokens(small_famil
     engine = SteppedEngine(model, OpenVinoStepper(pipeline, room))
 
     async def drawn(seed: int) -> list[int]:
-        sampling = Sampling(max_tokens=250, min_tokens=250, seed=seed)
+        sampling = ResolvedSampling(max_tokens=250, min_tokens=250, seed=seed)
         chunks = engine.generate(model.allowed[:8], sampling, small_family.stop_ids)
         return [token async for chunk in chunks for token in chunk]
 

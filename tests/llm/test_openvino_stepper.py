@@ -9,7 +9,7 @@ from services.llm.engines.openvino import open_pipeline
 from services.llm.engines.openvino_conversion import openvino_ir
 from services.llm.engines.openvino_stepper import PROMPT_TOKENS, OpenVinoStepper, Room
 from services.llm.engines.stepper import Job
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 
 Make = Callable[[Room], OpenVinoStepper]
 
@@ -27,7 +27,7 @@ def stepper(tiny_model: EngineModel, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def job(ticket: int, prompt: int, tokens: int) -> Job:
-    return Job(ticket, tuple(range(prompt)), Sampling(max_tokens=tokens, seed=ticket), frozenset())
+    return Job(ticket, tuple(range(prompt)), ResolvedSampling(max_tokens=tokens, seed=ticket), frozenset())
 
 
 def steps(stepper: OpenVinoStepper, count: int) -> list[dict[int, int]]:

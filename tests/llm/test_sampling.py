@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.llm.sampling import Sampling, random_bits
+from services.llm.sampling import ResolvedSampling, random_bits
 from services.runtime.errors import InvalidRequest
 
 
 def test_defaults_are_those_of_the_reference() -> None:
-    sampling = Sampling(max_tokens=1)
+    sampling = ResolvedSampling(max_tokens=1)
     assert (sampling.temperature, sampling.top_k, sampling.top_p) == (0.8, 50, 0.95)
     assert (sampling.repetition_penalty, sampling.min_tokens) == (1.0, 0)
 
@@ -45,7 +45,7 @@ def test_random_numbers_differ_for_each_seed_and_position() -> None:
 )
 def test_value_out_of_range_names_its_field(field: str, value: float) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        Sampling(**{"max_tokens": 10, field: value})
+        ResolvedSampling(**{"max_tokens": 10, field: value})
     assert caught.value.field == f"sampling.{field}"
 
 
@@ -56,9 +56,9 @@ def test_value_out_of_range_names_its_field(field: str, value: float) -> None:
     seed=st.integers(0, 2**63 - 1),
 )
 def test_values_in_range_are_taken(temperature: float, top_k: int, top_p: float, seed: int) -> None:
-    sampling = Sampling(max_tokens=1, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+    sampling = ResolvedSampling(max_tokens=1, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     assert sampling.greedy == (temperature == 0)
 
 
 def test_absent_seed_is_a_fresh_one_each_time() -> None:
-    assert len({Sampling(max_tokens=1).seed for _ in range(8)}) > 1
+    assert len({ResolvedSampling(max_tokens=1).seed for _ in range(8)}) > 1

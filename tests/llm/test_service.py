@@ -14,7 +14,7 @@ from services.llm.app import LlmStage, compose
 from services.llm.engines.engine import Due, EngineModel, at_once
 from services.llm.engines.scripted import Script, ScriptedEngine
 from services.llm.families.family import Family
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.llm.settings import LlmSettings
 from services.runtime.errors import (
     EngineDied,
@@ -45,7 +45,7 @@ class Watched(ScriptedEngine):
     async def generate(
         self,
         prompt: Sequence[int],
-        sampling: Sampling,
+        sampling: ResolvedSampling,
         stop_ids: frozenset[int],
         due: Due = at_once,
         drawn: Sequence[int] = (),

@@ -14,11 +14,11 @@ from services.llm.engines.engine import EngineModel
 from services.llm.engines.outbox import Outbox
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Drawn, Job
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.runtime.errors import EngineDied
 
-TEN = Sampling(max_tokens=10)
-ENDLESS = Sampling(max_tokens=30_000)
+TEN = ResolvedSampling(max_tokens=10)
+ENDLESS = ResolvedSampling(max_tokens=30_000)
 
 
 @dataclass
@@ -77,7 +77,7 @@ async def engine(tiny_model: EngineModel, stepper: Stepping) -> AsyncIterator[St
     await engine.close()
 
 
-async def drawn(engine: SteppedEngine, sampling: Sampling = TEN) -> list[int]:
+async def drawn(engine: SteppedEngine, sampling: ResolvedSampling = TEN) -> list[int]:
     return [token async for chunk in engine.generate([1], sampling, frozenset()) for token in chunk]
 
 
@@ -94,7 +94,7 @@ async def test_thread_waits_without_a_step_while_nothing_lives(engine: SteppedEn
 async def test_slow_reader_gets_every_id_in_larger_chunks(engine: SteppedEngine) -> None:
     async with aclosing(engine.generate([1], TEN, frozenset())) as chunks:
         first = await anext(chunks)
-        await drawn(engine, Sampling(max_tokens=100))
+        await drawn(engine, ResolvedSampling(max_tokens=100))
         rest = [chunk async for chunk in chunks]
     assert [*first, *(token for chunk in rest for token in chunk)] == list(range(1, 11))
     assert len(rest) <= 1

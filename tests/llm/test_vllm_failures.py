@@ -11,13 +11,13 @@ import pytest
 from services.llm.engines import engine_loader
 from services.llm.engines.engine import EngineOptions
 from services.llm.families.spark.family import SparkFamily
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.runtime.errors import EngineDied
 
 pytestmark = pytest.mark.vllm
 
 CHECKPOINT = Path(__file__).parents[2] / "models" / "voxline-small"
-ENDLESS = Sampling(max_tokens=2000, min_tokens=2000, seed=1)
+ENDLESS = ResolvedSampling(max_tokens=2000, min_tokens=2000, seed=1)
 
 
 async def test_death_of_the_process_ends_every_sequence_and_is_reported(tmp_path: Path) -> None:

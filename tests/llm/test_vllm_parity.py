@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from services.llm.engines import engine_loader
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.asyncio(loop_scope="module")]
 
@@ -38,14 +38,14 @@ async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engi
 @pytest.mark.parametrize("key", RECORDED["greedy"])
 async def test_greedy_ids_are_the_recorded_ones(engine: Engine, key: str) -> None:
     """64 ids, without the end."""
-    sampling = Sampling(max_tokens=64, min_tokens=64, temperature=0.0)
+    sampling = ResolvedSampling(max_tokens=64, min_tokens=64, temperature=0.0)
     chunks = [ids async for ids in engine.generate(RECORDED["ids"][key], sampling, STOP_IDS)]
     assert [token for ids in chunks for token in ids] == RECORDED["greedy"][key]
 
 
 async def test_scattered_ids_are_all_that_is_ever_drawn(engine: Engine) -> None:
     """At the highest temperature the forbidden half would come up at once."""
-    sampling = Sampling(max_tokens=400, min_tokens=400, temperature=2.0, top_k=0, top_p=1.0, seed=1)
+    sampling = ResolvedSampling(max_tokens=400, min_tokens=400, temperature=2.0, top_k=0, top_p=1.0, seed=1)
     chunks = [ids async for ids in engine.generate(RECORDED["ids"]["control"], sampling, STOP_IDS)]
     drawn = {token for ids in chunks for token in ids}
     assert len(drawn) > 200

@@ -20,13 +20,13 @@ from services.llm.engines.stepper import Job
 from services.llm.engines.transformers import Sequence, TransformersStepper
 from services.llm.families import load_family
 from services.llm.families.family import Family
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
 
 VECTORS = Path(__file__).parent / "spark-tiny"
 SMALL = Path(__file__).parents[2] / "models" / "voxline-small"
 KEYS = ["clone", "clone_with_transcript", "control", "control_male_low"]
-GREEDY = Sampling(max_tokens=64, min_tokens=64, temperature=0.0)
+GREEDY = ResolvedSampling(max_tokens=64, min_tokens=64, temperature=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def voice(key: str, prompts: Mapping[str, str]) -> Voice:
             return DesignedVoice(Design(Gender.MALE, Level.VERY_LOW, Level.VERY_HIGH))
 
 
-def sequence(expected: Mapping[str, Any], key: str, sampling: Sampling) -> Sequence:
+def sequence(expected: Mapping[str, Any], key: str, sampling: ResolvedSampling) -> Sequence:
     return Sequence(Job(0, tuple(expected["ids"][key]), sampling, frozenset()))
 
 
@@ -97,7 +97,7 @@ def test_logits_are_the_reference_logits(
 def test_warped_probabilities_are_the_reference_probabilities(
     stepper: TransformersStepper, expected: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]], key: str
 ) -> None:
-    drawing = sequence(expected, key, Sampling(max_tokens=1))
+    drawing = sequence(expected, key, ResolvedSampling(max_tokens=1))
     probabilities = drawing.warped(stepper.logits(drawing)).softmax(-1).numpy()
     wanted = tensors[f"llm/{key}/warped_probs"]
     np.testing.assert_allclose(probabilities, wanted, atol=1e-4)
@@ -126,8 +126,8 @@ async def test_openvino_draws_what_transformers_draws_on_the_bundled_voice(tmp_p
             [token async for chunk in engine.generate(prompt, sampling, family.stop_ids) for token in chunk]
             for prompt in _sentences(family)
             for sampling in (
-                Sampling(max_tokens=250, temperature=0.0),
-                Sampling(max_tokens=80, temperature=0.0, repetition_penalty=1.1),
+                ResolvedSampling(max_tokens=250, temperature=0.0),
+                ResolvedSampling(max_tokens=80, temperature=0.0, repetition_penalty=1.1),
             )
         ]
         await engine.close()

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from prometheus_client import Metric
 
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.runtime.errors import InvalidRequest, TooLarge
 
 
@@ -37,7 +37,7 @@ class EngineModel:
         assert self.allowed[0] >= 0
         assert self.allowed[-1] < self.vocabulary
 
-    def check(self, prompt: Sequence[int], sampling: Sampling, drawn: Sequence[int] = ()) -> None:
+    def check(self, prompt: Sequence[int], sampling: ResolvedSampling, drawn: Sequence[int] = ()) -> None:
         """What every engine asks first: an id out of range is accepted silently by one and kills another for good."""
         if not prompt:
             raise InvalidRequest("The prompt is empty.", field="prompt")
@@ -110,7 +110,7 @@ class Engine(Protocol):
     def generate(
         self,
         prompt: Sequence[int],
-        sampling: Sampling,
+        sampling: ResolvedSampling,
         stop_ids: frozenset[int],
         due: Due = at_once,
         drawn: Sequence[int] = (),

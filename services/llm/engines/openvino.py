@@ -19,7 +19,7 @@ from services.llm.engines.openvino_precision import PRECISIONS
 from services.llm.engines.openvino_stepper import OpenVinoStepper, Room
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Job, kept_tokens
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 
 # A step of the pipeline keeps Python's interpreter. Whoever waits for it gets it behind the step, but only after having
 # waited so long: by Python's own 5 ms an event loop misses ten steps of a small model. Each asking wakes it.
@@ -90,6 +90,6 @@ def _warm_up(stepper: OpenVinoStepper, model: EngineModel, max_batch: int) -> No
 def _run(stepper: OpenVinoStepper, sequences: int, prompt: Sequence[int]) -> None:
     live = set(range(sequences))
     for ticket in live:
-        stepper.submit(Job(ticket, tuple(prompt), Sampling(max_tokens=1, seed=0), frozenset()))
+        stepper.submit(Job(ticket, tuple(prompt), ResolvedSampling(max_tokens=1, seed=0), frozenset()))
     while live:
         live -= {drawn.ticket for drawn in stepper.step() if drawn.done}

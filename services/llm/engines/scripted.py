@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from prometheus_client import Metric
 
 from services.llm.engines.engine import Due, EngineModel, at_once, gathered
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.runtime.errors import EngineDied
 
 
@@ -36,7 +36,7 @@ class ScriptedEngine:
     def generate(
         self,
         prompt: Sequence[int],
-        sampling: Sampling,
+        sampling: ResolvedSampling,
         stop_ids: frozenset[int],
         due: Due = at_once,
         drawn: Sequence[int] = (),
@@ -44,7 +44,7 @@ class ScriptedEngine:
         return gathered(self._drawn(prompt, sampling, stop_ids, drawn), due)
 
     async def _drawn(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], drawn: Sequence[int]
+        self, prompt: Sequence[int], sampling: ResolvedSampling, stop_ids: frozenset[int], drawn: Sequence[int]
     ) -> AsyncGenerator[list[int], None]:
         self._model.check(prompt, sampling, drawn)
         if self.failed.done():

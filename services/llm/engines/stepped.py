@@ -16,7 +16,7 @@ from typing import TypeVar
 from services.llm.engines.engine import Due, EngineModel, at_once
 from services.llm.engines.outbox import Outbox
 from services.llm.engines.stepper import Drawn, Job, Stepper
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.runtime.errors import EngineDied
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ class SteppedEngine:
     async def generate(
         self,
         prompt: Sequence[int],
-        sampling: Sampling,
+        sampling: ResolvedSampling,
         stop_ids: frozenset[int],
         due: Due = at_once,
         drawn: Sequence[int] = (),

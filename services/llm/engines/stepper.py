@@ -7,7 +7,7 @@ from typing import Protocol
 from prometheus_client import Metric
 
 from services.llm.engines.engine import Due, at_once
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 
 # What a sequence seldom exceeds: 40 s of speech, or a reference and a sentence. Where all do, some wait.
 _USUAL_TOKENS = 2048
@@ -24,7 +24,7 @@ class Job:
 
     ticket: int
     prompt: tuple[int, ...]
-    sampling: Sampling
+    sampling: ResolvedSampling
     stop_ids: frozenset[int]
     due: Due = at_once
     drawn: tuple[int, ...] = ()

@@ -20,7 +20,7 @@ from transformers.generation.logits_process import (
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Drawn, Job
-from services.llm.sampling import Sampling, random_bits
+from services.llm.sampling import ResolvedSampling, random_bits
 from services.llm.weights import Weights
 
 
@@ -124,7 +124,7 @@ class Sequence:
         return int(torch.multinomial(warped.softmax(-1), 1, generator=self.generator))
 
 
-def _warpers(sampling: Sampling) -> LogitsProcessorList:
+def _warpers(sampling: ResolvedSampling) -> LogitsProcessorList:
     """transformers' own, in the order of its `generate`."""
     chain: list[LogitsProcessor] = []
     if sampling.repetition_penalty != 1.0:

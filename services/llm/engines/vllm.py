@@ -24,7 +24,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from services.llm.checkpoint import load_config
 from services.llm.engines.engine import Due, Engine, EngineModel, EngineOptions, at_once, gathered
 from services.llm.engines.vllm_settings import EngineSettings, engine_settings, environment
-from services.llm.sampling import Sampling, random_bits
+from services.llm.sampling import ResolvedSampling, random_bits
 from services.llm.weights import Weights
 from services.runtime.errors import EngineDied, GenerationFailed, InvalidRequest
 
@@ -64,7 +64,7 @@ class VllmEngine:
     def generate(
         self,
         prompt: Sequence[int],
-        sampling: Sampling,
+        sampling: ResolvedSampling,
         stop_ids: frozenset[int],
         due: Due = at_once,
         drawn: Sequence[int] = (),
@@ -72,7 +72,7 @@ class VllmEngine:
         return gathered(self._drawn(prompt, sampling, stop_ids, drawn), due)
 
     async def _drawn(
-        self, prompt: Sequence[int], sampling: Sampling, stop_ids: frozenset[int], drawn: Sequence[int]
+        self, prompt: Sequence[int], sampling: ResolvedSampling, stop_ids: frozenset[int], drawn: Sequence[int]
     ) -> AsyncGenerator[list[int], None]:
         self._model.check(prompt, sampling, drawn)
         if self.failed.done() or self._llm.errored:
@@ -101,7 +101,7 @@ class VllmEngine:
 
     async def _warm_up(self) -> None:
         """The first request starts vllm's reader of outputs, a task that ends when the engine does and not before."""
-        async for _ in self.generate(self._model.allowed[:1], Sampling(max_tokens=2), frozenset()):
+        async for _ in self.generate(self._model.allowed[:1], ResolvedSampling(max_tokens=2), frozenset()):
             pass
         self._llm.output_handler.add_done_callback(self._die)
 
@@ -115,7 +115,7 @@ def _start(settings: EngineSettings) -> AsyncLLM:
     return AsyncLLM.from_engine_args(AsyncEngineArgs(**settings, enforce_eager=current_platform.is_cpu()))
 
 
-def _params(sampling: Sampling, stop_ids: frozenset[int], drawn: int) -> SamplingParams:
+def _params(sampling: ResolvedSampling, stop_ids: frozenset[int], drawn: int) -> SamplingParams:
     """What is left behind `drawn` ids, with a seed of its own: the same would repeat their random numbers."""
     return SamplingParams(
         max_tokens=sampling.max_tokens - drawn,

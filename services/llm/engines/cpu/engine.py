@@ -11,7 +11,7 @@ from services.llm.engines.cpu.weights import fits, packed
 from services.llm.engines.engine import Engine, EngineModel, EngineOptions
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Job, kept_tokens
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.llm.weights import Weights
 from services.runtime.cpus import cpus
 
@@ -44,7 +44,7 @@ def _load(model: EngineModel, options: EngineOptions) -> CpuStepper:
 
 def _warm_up(stepper: CpuStepper, model: EngineModel) -> None:
     """Reads all weights once."""
-    stepper.submit(Job(0, model.allowed[:1], Sampling(max_tokens=1, seed=0), frozenset()))
+    stepper.submit(Job(0, model.allowed[:1], ResolvedSampling(max_tokens=1, seed=0), frozenset()))
     list(stepper.step())
 
 
