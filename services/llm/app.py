@@ -1,10 +1,14 @@
 """Composes the LLM stage: family, engine, and the gRPC services on them."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 
 import grpc
 from prometheus_client import CollectorRegistry
 
+from services.contract.model import Revision, ServedModel
+from services.contract.model_servicer import model_service
+from services.contract.speaker import SpeakerStore
 from services.llm.checkpoint import load_config
 from services.llm.engines import default_engine, default_precision, engine_loader
 from services.llm.engines.engine import Engine, EngineOptions
@@ -13,12 +17,11 @@ from services.llm.families.family import Family
 from services.llm.language_model import LanguageModel
 from services.llm.metrics import LlmMetrics
 from services.llm.qwen2_tensors import check_tensors
-from services.llm.servicer import LlmServicer, ModelServicer
+from services.llm.servicer import LlmServicer
 from services.llm.settings import LlmSettings
 from services.llm.weights import Weights
-from services.llm.wire import model_of
 from services.runtime.server import Service, StageServer
-from voxline.v1 import llm_pb2_grpc, model_pb2, model_pb2_grpc
+from voxline.stages.v1 import llm_pb2_grpc
 
 
 @dataclass(frozen=True)
@@ -42,26 +45,31 @@ async def load_stage(settings: LlmSettings) -> LlmStage:
         max_batch=settings.max_batch,
         cache_directory=cache,
     )
-    return compose(family, await engine_loader(name).load(model, options), name, settings)
+    engine, revision = await asyncio.gather(
+        engine_loader(name).load(model, options), asyncio.to_thread(family.revision, cache)
+    )
+    return compose(family, engine, served_model(family, revision, name, settings), settings)
 
 
-def compose(family: Family, engine: Engine, engine_name: str, settings: LlmSettings) -> LlmStage:
+def served_model(family: Family, revision: Revision, engine: str, settings: LlmSettings) -> ServedModel:
+    return ServedModel(
+        id=settings.model.resolve().name,
+        family=settings.family,
+        revision=revision,
+        frames=family.frames,
+        llm=replace(family.description, engine=engine),
+    )
+
+
+def compose(family: Family, engine: Engine, served: ServedModel, settings: LlmSettings) -> LlmStage:
     registry = CollectorRegistry()
-    language_model = LanguageModel(family, engine, LlmMetrics(registry, engine), settings.max_waiting)
-    description = model_of(family.description, settings.model.resolve().name, engine_name)
-    services = [_llm_service(language_model), _model_service(description)]
+    model = LanguageModel(family, engine, LlmMetrics(registry, engine), settings.max_waiting)
+    services = [_llm_service(LlmServicer(model, served.revision, SpeakerStore())), model_service(served)]
     return LlmStage(StageServer(services, settings, registry), engine)
 
 
-def _llm_service(model: LanguageModel) -> Service:
+def _llm_service(servicer: LlmServicer) -> Service:
     def register(server: grpc.aio.Server) -> None:
-        llm_pb2_grpc.add_LlmServiceServicer_to_server(LlmServicer(model), server)
+        llm_pb2_grpc.add_LlmServiceServicer_to_server(servicer, server)
 
-    return Service("voxline.v1.LlmService", register)
-
-
-def _model_service(model: model_pb2.Model) -> Service:
-    def register(server: grpc.aio.Server) -> None:
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(model), server)
-
-    return Service("voxline.v1.ModelService", register)
+    return Service("voxline.stages.v1.LlmService", register)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.registry import Collector
 
+from services.contract.generation import FinishReason
 from services.llm.engines.engine import Due, Engine
-from services.llm.events import FinishReason
 
 _FIRST_TOKEN_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -81,7 +81,7 @@ class GenerationObserver:
         self._counter.inc(tokens)
 
     def end_or(self, otherwise: str) -> str:
-        return otherwise if self.end is None else self.end.value
+        return otherwise if self.end is None else self.end.name.lower()
 
     def _begin(self) -> None:
         if not self._any:

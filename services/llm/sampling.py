@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 
+from services.contract.sampling import SEEDS, Sampling
 from services.runtime.errors import InvalidRequest
 
 _BITS = 2**64 - 1
@@ -27,9 +28,22 @@ def _mixed(bits: int) -> int:
     return bits ^ bits >> 31
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Generated tokens of one segment. `shortest`: what any speech needs; `usual_least` and `usual_most`: what its text
+    may need; `most`: what the context has room for.
+    """
+
+    shortest: int
+    usual_least: int
+    usual_most: int
+    most: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResolvedSampling:
-    """Applied in this order: repetition penalty over prompt and output, temperature, top-k, top-p, draw.
+    """With a value for everything. Applied in this order: repetition penalty over prompt and output, temperature,
+    top-k, top-p, draw.
 
     temperature [0, 2], 0 is greedy; top_k >= 0, 0 turns it off; top_p (0, 1]; repetition_penalty (0, 2], 1 turns it
     off; 0 <= min_tokens <= max_tokens, 1 <= max_tokens, both counted in generated tokens; seed [0, 2**63).
@@ -51,7 +65,7 @@ class ResolvedSampling:
         _check("repetition_penalty", 0.0 < self.repetition_penalty <= 2.0, "above 0 and at most 2")
         _check("max_tokens", self.max_tokens >= 1, "1 or more")
         _check("min_tokens", 0 <= self.min_tokens <= self.max_tokens, "between 0 and max_tokens")
-        _check("seed", 0 <= self.seed < 2**63, "between 0 and 2**63 - 1")
+        _check("seed", 0 <= self.seed < SEEDS, "between 0 and 2**63 - 1")
 
     @property
     def greedy(self) -> bool:
@@ -61,3 +75,16 @@ class ResolvedSampling:
 def _check(name: str, valid: bool, expected: str) -> None:
     if not valid:
         raise InvalidRequest(f"{name} must be {expected}.", field=f"sampling.{name}")
+
+
+def resolved(asked: Sampling, limits: Limits) -> ResolvedSampling:
+    """What is absent is filled in from `limits`. `max_tokens` ends at the context of the model.
+
+    Raises InvalidRequest that names the field.
+    """
+    most = limits.usual_most if asked.max_tokens is None else asked.max_tokens
+    _check("max_tokens", most >= limits.shortest, f"{limits.shortest} or more here")
+    least = min(limits.usual_least, most) if asked.min_tokens is None else asked.min_tokens
+    bounds = {"max_tokens": min(most, limits.most), "min_tokens": max(least, limits.shortest)}
+    given = {name: value for name, value in vars(asked).items() if value is not None}
+    return ResolvedSampling(**{**given, **bounds})

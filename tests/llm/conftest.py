@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from transformers import Qwen2ForCausalLM
 
+from services.contract.design import DesignedVoice, Gender
+from services.contract.generation import MadeUpVoice
 from services.llm.engines.engine import EngineModel
 from services.llm.families import load_family
 from services.llm.families.family import Family
-from services.llm.voices import Design, DesignedVoice, Gender
 
 Logits = NDArray[np.float32]
 
@@ -47,7 +48,7 @@ def tiny_model(tiny_family: Family) -> EngineModel:
 
 def prompted(family: Family) -> list[int]:
     """A prompt, and something after it."""
-    prompt = family.prompt("A bright new morning begins.", DesignedVoice(Design(Gender.FEMALE)))
+    prompt = family.prompt("A bright new morning begins.", MadeUpVoice(DesignedVoice(Gender.FEMALE)))
     return [*prompt.ids, *family.engine_model.allowed[::11]]
 
 

@@ -14,10 +14,15 @@ import grpc
 import pytest
 from safetensors.torch import load_file, save_file
 
-from voxline.v1 import llm_pb2, llm_pb2_grpc, model_pb2, sampling_pb2
+from services.contract.design import DesignedVoice, Gender
+from services.contract.families.spark import codec_revision, llm_revision
+from services.contract.generation import GenerationRequest, MadeUpVoice
+from services.contract.model import Revision, ServedModel
+from services.contract.sampling import Sampling
+from voxline.stages.v1 import llm_pb2, llm_pb2_grpc, model_pb2, model_pb2_grpc
 
 ROOT = Path(__file__).parents[2]
-DESIGN = llm_pb2.DesignedVoiceRequest(design=model_pb2.DesignedVoice(gender=model_pb2.GENDER_FEMALE))
+FEMALE = MadeUpVoice(DesignedVoice(Gender.FEMALE))
 
 
 async def start(*arguments: str | Path) -> Process:
@@ -51,20 +56,27 @@ async def refusal(*arguments: str | Path) -> str:
 
 
 def request(tokens: int) -> llm_pb2.GenerateRequest:
-    sampling = sampling_pb2.Sampling(seed=1, min_tokens=tokens, max_tokens=tokens)
-    return llm_pb2.GenerateRequest(text="A bright new morning begins.", design=DESIGN, sampling=sampling)
+    sampling = Sampling(seed=1, min_tokens=tokens, max_tokens=tokens)
+    config = GenerationRequest(text="A bright new morning begins.", voice=FEMALE, sampling=sampling).to_proto()
+    return llm_pb2.GenerateRequest(config=config)
 
 
 async def test_call_in_flight_ends_well_when_the_process_is_told_to_stop(small: Path, tmp_path: Path) -> None:
     process = await start("--model", small, "--cache-dir", tmp_path, "--grace-seconds", "60")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{await port(process)}") as channel:
-        call = llm_pb2_grpc.LlmServiceStub(channel).Generate(request(2000))
+        model = await model_pb2_grpc.ModelServiceStub(channel).GetModel(model_pb2.GetModelRequest())
+        call = llm_pb2_grpc.LlmServiceStub(channel).Generate(iter([request(2000)]))
         responses = aiter(call)
-        assert (await anext(responses)).HasField("speaker")
+        first = await anext(responses)
+        while not first.HasField("speaker"):
+            first = await anext(responses)
         process.send_signal(signal.SIGTERM)
         rest = [response async for response in responses]
+    cache = tmp_path / "another"
+    expected = Revision(codec_revision(small, cache), llm_revision(small, cache))
+    assert ServedModel.from_proto(model).revision == expected
     assert rest[-1].finish.completion_tokens == 2000
-    assert sum(len(response.codes.values) for response in rest) > 1000
+    assert sum(len(response.frames.codes.values) for response in rest) > 1000
     _, complaints = await process.communicate()
     assert process.returncode == 0
     assert b"Traceback" not in complaints

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.llm.sampling import ResolvedSampling, random_bits
+from services.contract.sampling import Sampling
+from services.llm.sampling import Limits, ResolvedSampling, random_bits, resolved
 from services.runtime.errors import InvalidRequest
 
 
@@ -62,3 +63,40 @@ def test_values_in_range_are_taken(temperature: float, top_k: int, top_p: float,
 
 def test_absent_seed_is_a_fresh_one_each_time() -> None:
     assert len({ResolvedSampling(max_tokens=1).seed for _ in range(8)}) > 1
+
+
+LIMITS = Limits(shortest=6, usual_least=10, usual_most=100, most=1000)
+
+
+@pytest.mark.parametrize(
+    ("asked", "bounds"),
+    [
+        (Sampling(), (10, 100)),
+        (Sampling(max_tokens=8), (8, 8)),
+        (Sampling(max_tokens=5000), (10, 1000)),
+        (Sampling(min_tokens=0), (6, 100)),
+        (Sampling(min_tokens=50), (50, 100)),
+    ],
+)
+def test_bounds_follow_the_text_and_end_at_the_context(asked: Sampling, bounds: tuple[int, int]) -> None:
+    sampling = resolved(asked, LIMITS)
+    assert (sampling.min_tokens, sampling.max_tokens) == bounds
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (Sampling(max_tokens=5), "max_tokens"),
+        (Sampling(min_tokens=101), "min_tokens"),
+        (Sampling(top_p=2.0), "top_p"),
+    ],
+)
+def test_what_is_asked_for_out_of_range_names_its_field(asked: Sampling, field: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        resolved(asked, LIMITS)
+    assert caught.value.field == f"sampling.{field}"
+
+
+def test_what_is_asked_for_is_taken() -> None:
+    sampling = resolved(Sampling(temperature=0.0, top_k=0, seed=7), LIMITS)
+    assert (sampling.temperature, sampling.top_k, sampling.seed, sampling.top_p) == (0.0, 0, 7, 0.95)

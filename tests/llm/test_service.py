@@ -10,7 +10,22 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.llm.app import LlmStage, compose
+from services.contract.design import DesignedVoice, Gender, Level
+from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import CodeFormat, Frames
+from services.contract.generation import (
+    Finish,
+    FinishReason,
+    GenerationRequest,
+    HeardVoice,
+    MadeUpVoice,
+    Prefix,
+    Progress,
+    Turn,
+)
+from services.contract.model import BuiltInVoice, Capability, Revision, ServedModel
+from services.contract.sampling import Sampling
+from services.llm.app import LlmStage, compose, served_model
 from services.llm.engines.engine import Due, EngineModel, at_once
 from services.llm.engines.scripted import Script, ScriptedEngine
 from services.llm.families.family import Family
@@ -21,18 +36,22 @@ from services.runtime.errors import (
     GenerationFailed,
     InvalidRequest,
     Overloaded,
+    WrongRevision,
     from_rpc_error,
 )
 from services.runtime.server import run_until_stopped
-from voxline.v1 import llm_pb2, llm_pb2_grpc, model_pb2, model_pb2_grpc, sampling_pb2, tokens_pb2
+from voxline.stages.v1 import frames_pb2, llm_pb2, llm_pb2_grpc, model_pb2, model_pb2_grpc, speaker_pb2
+from voxline.v1 import design_pb2, sampling_pb2
 
 # Ids of the tiny checkpoint.
 GLOBAL, SEMANTIC, OTHER = 439, 695, 1252
 START_GLOBAL, END_GLOBAL, START_SEMANTIC, END = 1291, 1297, 1292, 436
 BLOCK = (START_GLOBAL, *(GLOBAL + code for code in range(8)), END_GLOBAL, START_SEMANTIC)
 SPEECH = (SEMANTIC, OTHER, SEMANTIC + 511)
-CLONE = llm_pb2.ClonedVoice(speaker=tokens_pb2.Speaker(global_tokens=range(8)))
-DESIGN = llm_pb2.DesignedVoiceRequest(design=model_pb2.DesignedVoice(gender=model_pb2.GENDER_FEMALE))
+SPEAKER = SparkSpeaker(tuple(range(8))).speaker()
+WRITTEN = SparkSpeaker(tuple(range(8)), (START_GLOBAL,)).speaker()
+HEARD, FEMALE = HeardVoice(SPEAKER), MadeUpVoice(DesignedVoice(Gender.FEMALE))
+REVISION = Revision("c0dec", "11a")
 
 
 class Watched(ScriptedEngine):
@@ -63,6 +82,10 @@ def settings(tiny: Path) -> LlmSettings:
     return LlmSettings(model=tiny, port=0, metrics_port=0, drain_seconds=0, grace_seconds=1)
 
 
+def staged(family: Family, engine: ScriptedEngine, settings: LlmSettings) -> LlmStage:
+    return compose(family, engine, served_model(family, REVISION, "scripted", settings), settings)
+
+
 class Stages:
     """Starts stages on scripts and stops them all."""
 
@@ -74,7 +97,7 @@ class Stages:
 
     async def start(self, *chunks: tuple[int, ...], delay: float = 0.0, dies: bool = False) -> LlmStage:
         engine = Watched(self._family.engine_model, Script(chunks, delay, dies))
-        stage = compose(self._family, engine, "scripted", self._settings)
+        stage = staged(self._family, engine, self._settings)
         await stage.server.start()
         self.started.append(stage)
         self.engines.append(engine)
@@ -94,126 +117,179 @@ def channel(stage: LlmStage) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(f"127.0.0.1:{stage.server.port}")
 
 
-async def generate(stage: LlmStage, request: llm_pb2.GenerateRequest) -> list[llm_pb2.GenerateResponse]:
+async def answered(stage: LlmStage, *requests: llm_pb2.GenerateRequest) -> list[llm_pb2.GenerateResponse]:
     """Raises what the stage raised."""
     async with channel(stage) as connected:
         try:
-            return [response async for response in llm_pb2_grpc.LlmServiceStub(connected).Generate(request)]
+            return [response async for response in llm_pb2_grpc.LlmServiceStub(connected).Generate(iter(requests))]
         except grpc.aio.AioRpcError as exc:
             raise from_rpc_error(exc) from exc
 
 
-async def test_design_names_its_speaker_then_codes_then_one_finish(stages: Stages) -> None:
+async def generate(stage: LlmStage, request: GenerationRequest) -> list[Progress]:
+    responses = await answered(stage, llm_pb2.GenerateRequest(config=request.to_proto()))
+    return [Progress.from_proto(response) for response in responses]
+
+
+def frames(first: int, *codes: int) -> Frames:
+    return Frames.of_codes(codes, first=first)
+
+
+async def test_design_names_its_speaker_then_frames_then_one_finish(stages: Stages) -> None:
     stage = await stages.start(BLOCK, SPEECH, (SEMANTIC + 1, END))
-    request = llm_pb2.GenerateRequest(text="Hi", design=DESIGN, sampling=sampling_pb2.Sampling(seed=7))
-    speaker, codes, last = await generate(stage, request)
-    assert list(speaker.speaker.global_tokens) == list(range(8))
-    assert list(speaker.speaker.style_tokens) == [START_GLOBAL]
-    assert [list(codes.codes.values), list(last.codes.values)] == [[0, 511], [1]]
-    assert last.finish == llm_pb2.Finish(
-        reason=llm_pb2.FINISH_REASON_STOP, prompt_tokens=10, completion_tokens=16, seed=7
-    )
+    told = await generate(stage, GenerationRequest(text="Hi", voice=FEMALE, sampling=Sampling(seed=7)))
+    assert [progress.speaker for progress in told] == [WRITTEN, None, None]
+    assert told[0].speaker is not None
+    assert told[0].speaker.global_tokens == tuple(range(8))
+    assert [progress.frames for progress in told] == [None, frames(0, 0, 511), frames(2, 1)]
+    assert [progress.finish for progress in told] == [None, None, Finish(FinishReason.STOP, 10, 16, 7)]
 
 
 async def test_pinned_design_gives_back_its_speaker(stages: Stages) -> None:
     stage = await stages.start(SPEECH, (END,))
-    speaker = tokens_pb2.Speaker(global_tokens=range(8), style_tokens=[START_GLOBAL])
-    pinned = llm_pb2.DesignedVoiceRequest(design=DESIGN.design, speaker=speaker)
-    responses = await generate(stage, llm_pb2.GenerateRequest(text="Hi", design=pinned))
-    assert responses[0].speaker == speaker
+    told = await generate(stage, GenerationRequest(text="Hi", voice=MadeUpVoice(FEMALE.design, WRITTEN)))
+    assert told[0].speaker == WRITTEN
     assert stages.engines[0].prompts[0][-10:] == BLOCK[:-1]
 
 
-async def test_clone_with_reference_continues_its_codes(stages: Stages) -> None:
+async def test_recording_with_its_words_is_continued(stages: Stages) -> None:
     stage = await stages.start((SEMANTIC, END))
-    reference = tokens_pb2.Reference(codes=tokens_pb2.Codes(values=[5, 6]), transcript="Good day")
-    clone = llm_pb2.ClonedVoice(speaker=CLONE.speaker, reference=reference)
-    responses = await generate(stage, llm_pb2.GenerateRequest(text="Hi", clone=clone))
-    assert responses[0].speaker == CLONE.speaker
+    voice = HeardVoice(SPEAKER, (Turn("Good day", frames(0, 5, 6)),))
+    told = await generate(stage, GenerationRequest(text="Hi", voice=voice))
+    assert told[0].speaker == SPEAKER
     assert stages.engines[0].prompts[0][-3:] == (START_SEMANTIC, SEMANTIC + 5, SEMANTIC + 6)
 
 
 async def test_max_tokens_ends_with_length(stages: Stages) -> None:
     stage = await stages.start((SEMANTIC,) * 20)
-    request = llm_pb2.GenerateRequest(text="Hi", clone=CLONE, sampling=sampling_pb2.Sampling(max_tokens=8))
-    finish = (await generate(stage, request))[-1].finish
-    assert finish.reason == llm_pb2.FINISH_REASON_LENGTH
+    finish = (await generate(stage, GenerationRequest(text="Hi", voice=HEARD, sampling=Sampling(max_tokens=8))))[
+        -1
+    ].finish
+    assert finish is not None
+    assert finish.reason is FinishReason.LENGTH
     assert finish.completion_tokens == 8
 
 
 async def test_absent_max_tokens_is_bounded_by_the_text(stages: Stages) -> None:
     stage = await stages.start((SEMANTIC,) * 10_000)
-    finish = (await generate(stage, llm_pb2.GenerateRequest(text="A 4 s sentence, more or less.", clone=CLONE)))[-1]
-    assert finish.finish.reason == llm_pb2.FINISH_REASON_LENGTH
-    assert 50 < finish.finish.completion_tokens < 600
+    told = await generate(stage, GenerationRequest(text="A 4 s sentence, more or less.", voice=HEARD))
+    finish = told[-1].finish
+    assert finish is not None
+    assert finish.reason is FinishReason.LENGTH
+    assert 50 < finish.completion_tokens < 600
 
 
 async def test_absent_seed_is_drawn_and_told(stages: Stages) -> None:
     stage = await stages.start((SEMANTIC, END))
-    request = llm_pb2.GenerateRequest(text="Hi", clone=CLONE)
-    seeds = [(await generate(stage, request))[-1].finish.seed for _ in range(4)]
-    assert len(set(seeds)) > 1
+    told = [(await generate(stage, GenerationRequest(text="Hi", voice=HEARD)))[-1] for _ in range(4)]
+    assert len({progress.finish.seed for progress in told if progress.finish is not None}) > 1
+
+
+@pytest.mark.parametrize(("drawn", "voice"), [((END,), HEARD), ((*BLOCK, END), FEMALE)])
+async def test_generation_without_a_frame_is_an_end_as_any(
+    stages: Stages, drawn: tuple[int, ...], voice: HeardVoice | MadeUpVoice
+) -> None:
+    stage = await stages.start(drawn)
+    (told,) = await generate(stage, GenerationRequest(text="Hi", voice=voice))
+    assert told.speaker == (SPEAKER if voice is HEARD else WRITTEN)
+    assert told.frames is None
+    assert told.finish is not None
+    assert (told.finish.reason, told.finish.completion_tokens) == (FinishReason.STOP, len(drawn))
+
+
+@pytest.mark.parametrize("expected", [Revision(llm="another"), Revision("another", "11a")])
+async def test_another_revision_is_refused_before_anything_is_drawn(stages: Stages, expected: Revision) -> None:
+    stage = await stages.start(SPEECH, (END,))
+    with pytest.raises(WrongRevision):
+        await generate(stage, GenerationRequest(text="Hi", voice=HEARD, revision=expected))
+    assert not stages.engines[0].prompts
+
+
+@pytest.mark.parametrize("expected", [REVISION, Revision(), Revision(llm="11a"), Revision(codec="c0dec")])
+async def test_revision_that_fits_is_served(stages: Stages, expected: Revision) -> None:
+    stage = await stages.start(SPEECH, (END,))
+    assert await generate(stage, GenerationRequest(text="Hi", voice=HEARD, revision=expected))
+
+
+def config(**changes: object) -> llm_pb2.GenerateRequest:
+    """A request that would do, but for `changes`; None takes a field away."""
+    whole = llm_pb2.GenerateConfig(text="Hi", speaker=llm_pb2.SpeakerSelection(speaker=SPEAKER.to_proto()))
+    for name in changes:
+        whole.ClearField(name)
+    given = {name: value for name, value in changes.items() if value is not None}
+    whole.MergeFrom(llm_pb2.GenerateConfig(**given))
+    return llm_pb2.GenerateRequest(config=whole)
+
+
+def designed(**design: int) -> llm_pb2.SpeakerSelection:
+    return llm_pb2.SpeakerSelection(design=design_pb2.DesignedVoice(**design))
+
+
+PREFIX = Prefix(Frames.of_codes([1]))
 
 
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
-        (llm_pb2.GenerateRequest(text=" ", clone=CLONE), "text"),
-        (llm_pb2.GenerateRequest(text="Hi"), "voice"),
-        (llm_pb2.GenerateRequest(text="Hi", clone=llm_pb2.ClonedVoice()), "clone.speaker.global_tokens"),
-        (llm_pb2.GenerateRequest(text="Hi", design=llm_pb2.DesignedVoiceRequest()), "design.design.gender"),
+        (llm_pb2.GenerateRequest(), "config"),
+        (llm_pb2.GenerateRequest(speaker_state=b"state"), "config"),
+        (config(text=" "), "text"),
+        (config(speaker=None), "speaker"),
+        (config(speaker=llm_pb2.SpeakerSelection(speaker=speaker_pb2.Speaker())), "speaker.speaker.state"),
+        (config(speaker=llm_pb2.SpeakerSelection(speaker=speaker_pb2.Speaker(state=b""))), "speaker.speaker.state"),
+        (config(speaker=designed()), "speaker.design.gender"),
+        (config(speaker=designed(gender=1, pitch=9)), "speaker.design.pitch"),
+        (config(context=[llm_pb2.Turn(text=" ")]), "context[0].text"),
+        (config(context=[llm_pb2.Turn(text="Hi")]), "context[0].frames"),
+        (config(context=[llm_pb2.Turn(text="Hi", frames=frames_pb2.Frames(width=1))]), "context[0].frames"),
+        (config(sampling=sampling_pb2.Sampling(temperature=3)), "sampling.temperature"),
+        (config(sampling=sampling_pb2.Sampling(top_p=0)), "sampling.top_p"),
+        (config(speaker=designed(gender=1), sampling=sampling_pb2.Sampling(max_tokens=5)), "sampling.max_tokens"),
+        (config(sampling=sampling_pb2.Sampling(min_tokens=10**6)), "sampling.min_tokens"),
+        (config(sampling=sampling_pb2.Sampling(seed=2**63)), "sampling.seed"),
+        (config(pace=llm_pb2.Pace(first_frames=1)), "pace.frames_per_second"),
+        (config(prefix=PREFIX.to_proto()), "sampling.seed"),
+        (config(prefix=llm_pb2.Prefix(), sampling=sampling_pb2.Sampling(seed=1)), "prefix.frames"),
         (
-            llm_pb2.GenerateRequest(
-                text="Hi", design=llm_pb2.DesignedVoiceRequest(design=model_pb2.DesignedVoice(gender=1, pitch=9))
-            ),
-            "design.design.pitch",
-        ),
-        (
-            llm_pb2.GenerateRequest(text="Hi", clone=CLONE, sampling=sampling_pb2.Sampling(temperature=3)),
-            "sampling.temperature",
-        ),
-        (
-            llm_pb2.GenerateRequest(text="Hi", design=DESIGN, sampling=sampling_pb2.Sampling(max_tokens=5)),
-            "sampling.max_tokens",
-        ),
-        (
-            llm_pb2.GenerateRequest(text="Hi", clone=CLONE, sampling=sampling_pb2.Sampling(min_tokens=10**6)),
-            "sampling.min_tokens",
-        ),
-        (
-            llm_pb2.GenerateRequest(text="Hi", clone=CLONE, sampling=sampling_pb2.Sampling(seed=2**63)),
-            "sampling.seed",
+            config(prefix=Prefix(frames(0, 1), b"\xff").to_proto(), sampling=sampling_pb2.Sampling(seed=1)),
+            "prefix.resume",
         ),
     ],
 )
 async def test_wrong_field_is_named(stages: Stages, request_: llm_pb2.GenerateRequest, field: str) -> None:
     stage = await stages.start(SPEECH, (END,))
     with pytest.raises(InvalidRequest) as caught:
-        await generate(stage, request_)
+        await answered(stage, request_)
     assert caught.value.field == field
     assert not stages.engines[0].prompts
+
+
+async def test_call_without_a_request_names_the_config(stages: Stages) -> None:
+    stage = await stages.start(SPEECH, (END,))
+    with pytest.raises(InvalidRequest) as caught:
+        await answered(stage)
+    assert caught.value.field == "config"
 
 
 async def test_broken_speaker_block_fails_with_both_numbers(stages: Stages) -> None:
     stage = await stages.start((START_GLOBAL, GLOBAL, END_GLOBAL, START_SEMANTIC, SEMANTIC, END))
     with pytest.raises(GenerationFailed, match=r"1 global tokens.* not 8"):
-        await generate(stage, llm_pb2.GenerateRequest(text="Hi", design=DESIGN))
+        await generate(stage, GenerationRequest(text="Hi", voice=FEMALE))
 
 
 async def test_full_queue_turns_away(stages: Stages, settings: LlmSettings) -> None:
     stage = await stages.start(SPEECH, (END,))
     stages.engines[0].waiting = settings.max_waiting
     with pytest.raises(Overloaded) as caught:
-        await generate(stage, llm_pb2.GenerateRequest(text="Hi", clone=CLONE))
+        await generate(stage, GenerationRequest(text="Hi", voice=HEARD))
     assert caught.value.retry_after
 
 
 async def test_cancelled_call_closes_the_generation(stages: Stages) -> None:
     stage = await stages.start(*[(SEMANTIC,)] * 10_000, delay=0.01)
     async with channel(stage) as connected:
-        call = llm_pb2_grpc.LlmServiceStub(connected).Generate(
-            llm_pb2.GenerateRequest(text="Hi", clone=CLONE, sampling=sampling_pb2.Sampling(max_tokens=9000))
-        )
+        request = config(sampling=sampling_pb2.Sampling(max_tokens=9000))
+        call = llm_pb2_grpc.LlmServiceStub(connected).Generate(iter([request]))
         async for _ in call:
             break
         assert stage.engine.running == 1
@@ -225,21 +301,20 @@ async def test_cancelled_call_closes_the_generation(stages: Stages) -> None:
 
 async def test_dead_engine_fails_the_call_then_refuses(stages: Stages) -> None:
     stage = await stages.start(SPEECH, dies=True)
-    request = llm_pb2.GenerateRequest(text="Hi", clone=CLONE)
     for message in ("died", "is dead"):
         with pytest.raises(EngineDied, match=message):
-            await generate(stage, request)
+            await generate(stage, GenerationRequest(text="Hi", voice=HEARD))
 
 
 async def test_dead_engine_ends_the_process_with_1(tiny_family: Family, settings: LlmSettings) -> None:
     engine = ScriptedEngine(tiny_family.engine_model, Script(((SEMANTIC,),)))
-    stage = compose(tiny_family, engine, "scripted", settings)
+    stage = staged(tiny_family, engine, settings)
     running = asyncio.create_task(run_until_stopped(stage.server, asyncio.shield(engine.failed)))
     while not stage.server.port:
         await asyncio.sleep(0)
     async with channel(stage) as connected:
         watch = health_pb2_grpc.HealthStub(connected).Watch(
-            health_pb2.HealthCheckRequest(service="voxline.v1.LlmService")
+            health_pb2.HealthCheckRequest(service="voxline.stages.v1.LlmService")
         )
         assert (await anext(aiter(watch))).status == health_pb2.HealthCheckResponse.SERVING
         engine.die()
@@ -251,23 +326,24 @@ async def test_dead_engine_ends_the_process_with_1(tiny_family: Family, settings
 async def test_model_tells_what_the_gateway_asks(stages: Stages) -> None:
     stage = await stages.start(SPEECH)
     async with channel(stage) as connected:
-        model = await model_pb2_grpc.ModelServiceStub(connected).GetModel(model_pb2.GetModelRequest())
-    assert (model.id, model.family, model.engine) == ("model", "spark", "scripted")
-    assert (model.codebooks, model.codebook_size) == (1, 512)
-    assert (model.global_token_count, model.global_codebook_size) == (8, 256)
-    assert list(model.capabilities) == [1, 2, 3]
-    assert model.default_voice == "female"
-    voices = {voice.id: voice for voice in model.built_in_voices}
-    assert len(voices) == 50
-    assert voices["female-high-low"].display_name == "Female, high pitch, low speed"
-    assert voices["female-high-low"].design == model_pb2.DesignedVoice(
-        gender=model_pb2.GENDER_FEMALE, pitch=model_pb2.LEVEL_HIGH, speed=model_pb2.LEVEL_LOW
-    )
+        message = await model_pb2_grpc.ModelServiceStub(connected).GetModel(model_pb2.GetModelRequest())
+    served = ServedModel.from_proto(message)
+    assert (served.id, served.family, served.revision) == ("model", "spark", REVISION)
+    assert (served.frames.frame_rate, served.frames.kind) == (50.0, CodeFormat(1, 512))
+    assert served.tokenizer is served.detokenizer is None
+    assert served.llm is not None
+    assert served.llm.engine == "scripted"
+    assert served.llm.capabilities == set(Capability)
+    assert (served.llm.default_voice, served.llm.max_frames) == ("female", 32768)
+    assert len(served.llm.built_in_voices) == 50
+    design = DesignedVoice(Gender.FEMALE, Level.HIGH, Level.LOW)
+    named = BuiltInVoice("female-high-low", "Female, high pitch, low speed", design)
+    assert named in served.llm.built_in_voices
 
 
 async def test_metrics_count_tokens_and_ends(stages: Stages) -> None:
     stage = await stages.start(SPEECH, (END,))
-    await generate(stage, llm_pb2.GenerateRequest(text="Hi", clone=CLONE))
+    await generate(stage, GenerationRequest(text="Hi", voice=HEARD))
     assert await metric(stage, "voxline_llm_tokens_total") == 4
     assert await metric(stage, 'voxline_llm_generations_total{end="stop"}') == 1
     assert await metric(stage, "voxline_llm_first_token_seconds_count") == 1

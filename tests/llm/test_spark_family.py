@@ -7,17 +7,25 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
+from services.contract.design import DesignedVoice, Gender, Level
+from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import Frames
+from services.contract.generation import HeardVoice, MadeUpVoice, ModelVoice, Turn, VoiceInput
+from services.contract.model import Capability
+from services.contract.speaker import Speaker
 from services.llm.checkpoint import UnusableCheckpoint
-from services.llm.events import SpeakerNamed
 from services.llm.families import load_family
-from services.llm.families.family import Capability, Family
-from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
+from services.llm.families.family import Family
 from services.runtime.errors import InvalidRequest, TooLarge, Unsupported
 
-FEMALE = DesignedVoice(Design(Gender.FEMALE))
+FEMALE = MadeUpVoice(DesignedVoice(Gender.FEMALE))
 GLOBALS = (1, 2, 3, 4, 5, 6, 7, 8)
-SPEAKER = Speaker(GLOBALS)
+SPEAKER = SparkSpeaker(GLOBALS).speaker()
 TEXT = "Hello there."
+
+
+def continued(*codes: int, speaker: Speaker = SPEAKER, words: str = "Good day", said_by: str = "") -> HeardVoice:
+    return HeardVoice(speaker, (Turn(words, Frames.of_codes(codes), said_by),))
 
 
 @pytest.fixture(params=["small", "tiny"])
@@ -56,7 +64,7 @@ def without(checkpoint: Path, copy: Path, *names: str) -> Path:
 
 
 def test_clone_prompt(family: Family, reference: Tokenizer) -> None:
-    prompt = family.prompt(TEXT, ClonedVoice(SPEAKER))
+    prompt = family.prompt(TEXT, HeardVoice(SPEAKER))
     assert prompt.speaker == SPEAKER
     assert prompt.ids == spelled(
         reference,
@@ -66,7 +74,7 @@ def test_clone_prompt(family: Family, reference: Tokenizer) -> None:
 
 @pytest.mark.parametrize("checkpoint", ["tiny"], indirect=True)
 def test_continuation_prompt_joins_transcript_and_text(family: Family, reference: Tokenizer) -> None:
-    prompt = family.prompt(TEXT, ContinuedVoice(SPEAKER, (3, 1, 2), "Good day"))
+    prompt = family.prompt(TEXT, continued(3, 1, 2))
     assert prompt.ids == spelled(
         reference,
         f"<|task_tts|><|start_content|>Good day{TEXT}<|end_content|>"
@@ -76,7 +84,7 @@ def test_continuation_prompt_joins_transcript_and_text(family: Family, reference
 
 
 def test_design_prompt(family: Family, reference: Tokenizer) -> None:
-    prompt = family.prompt(TEXT, DesignedVoice(Design(Gender.MALE, Level.VERY_LOW, Level.HIGH)))
+    prompt = family.prompt(TEXT, MadeUpVoice(DesignedVoice(Gender.MALE, Level.VERY_LOW, Level.HIGH)))
     assert prompt.speaker is None
     assert prompt.ids == spelled(
         reference,
@@ -89,10 +97,10 @@ def test_pinned_design_replays_what_the_model_wrote(family: Family, reference: T
     unpinned = family.prompt(TEXT, FEMALE)
     written = spelled(reference, f"<|start_acoustic_token|><|start_global_token|>{globals_text()}<|end_global_token|>")
     code = spelled(reference, "<|bicodec_semantic_0|>")
-    named = family.reader(unpinned).read([*written, *code])[0]
-    speaker = Speaker(GLOBALS, spelled(reference, "<|start_acoustic_token|><|start_global_token|>"))
-    assert named == SpeakerNamed(speaker)
-    pinned = family.prompt(TEXT, DesignedVoice(FEMALE.design, speaker))
+    speaker = family.reader(unpinned).read([*written, *code], last=False).speaker
+    style = spelled(reference, "<|start_acoustic_token|><|start_global_token|>")
+    assert speaker == SparkSpeaker(GLOBALS, style).speaker()
+    pinned = family.prompt(TEXT, MadeUpVoice(FEMALE.design, speaker))
     assert pinned.ids == unpinned.ids + written
     assert pinned.speaker == speaker
 
@@ -110,22 +118,31 @@ def test_only_added_tokens_may_be_drawn(family: Family, reference: Tokenizer) ->
     assert family.stop_ids < set(allowed)
 
 
+STATE, FRAMES = "speaker.speaker.state", "context[0].frames"
+
+
 @pytest.mark.parametrize("checkpoint", ["tiny"], indirect=True)
 @pytest.mark.parametrize(
     ("voice", "field"),
     [
-        (ClonedVoice(Speaker(GLOBALS[:-1])), "clone.speaker.global_tokens"),
-        (ClonedVoice(Speaker((*GLOBALS[:-1], 256))), "clone.speaker.global_tokens"),
-        (ContinuedVoice(Speaker(()), (1,), "Hi"), "clone.speaker.global_tokens"),
-        (ContinuedVoice(SPEAKER, (), "Hi"), "clone.reference.codes"),
-        (ContinuedVoice(SPEAKER, (100_000,), "Hi"), "clone.reference.codes"),
-        (ContinuedVoice(SPEAKER, (1,), " "), "clone.reference.transcript"),
-        (DesignedVoice(FEMALE.design, Speaker((1,))), "design.speaker.global_tokens"),
-        (DesignedVoice(FEMALE.design, SPEAKER), "design.speaker.style_tokens"),
-        (DesignedVoice(FEMALE.design, Speaker(GLOBALS, (10**9,))), "design.speaker.style_tokens"),
+        (HeardVoice(Speaker(b"")), STATE),
+        (HeardVoice(Speaker(b"no speaker")), STATE),
+        (HeardVoice(SparkSpeaker(GLOBALS[:-1]).speaker()), STATE),
+        (HeardVoice(SparkSpeaker((*GLOBALS[:-1], 256)).speaker()), STATE),
+        (continued(1, speaker=SparkSpeaker(()).speaker()), STATE),
+        (continued(), FRAMES),
+        (continued(100_000), FRAMES),
+        (HeardVoice(SPEAKER, (Turn("Good day", Frames.of_codes((1, 2), codebooks=2)),)), FRAMES),
+        (HeardVoice(SPEAKER, (Turn("Good day"),)), FRAMES),
+        (continued(1, said_by="another"), "context"),
+        (HeardVoice(SPEAKER, continued(1).context * 2), "context"),
+        (MadeUpVoice(FEMALE.design, None, continued(1).context), "context"),
+        (MadeUpVoice(FEMALE.design, SparkSpeaker((1,)).speaker()), STATE),
+        (MadeUpVoice(FEMALE.design, SPEAKER), STATE),
+        (MadeUpVoice(FEMALE.design, SparkSpeaker(GLOBALS, (10**9,)).speaker()), STATE),
     ],
 )
-def test_tokens_from_outside_are_checked(family: Family, voice: Voice, field: str) -> None:
+def test_what_comes_from_outside_is_checked(family: Family, voice: VoiceInput, field: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         family.prompt(TEXT, voice)
     assert caught.value.field == field
@@ -137,8 +154,17 @@ def test_tokens_from_outside_are_checked(family: Family, voice: Voice, field: st
 def test_style_tokens_cannot_smuggle_another_token(family: Family, reference: Tokenizer, smuggled: str) -> None:
     style = spelled(reference, f"{smuggled}<|start_global_token|>")
     with pytest.raises(InvalidRequest) as caught:
-        family.prompt(TEXT, DesignedVoice(FEMALE.design, Speaker(GLOBALS, style)))
-    assert caught.value.field == "design.speaker.style_tokens"
+        family.prompt(TEXT, MadeUpVoice(FEMALE.design, SparkSpeaker(GLOBALS, style).speaker()))
+    assert caught.value.field == STATE
+
+
+def test_voice_known_by_its_id_alone_is_another_familys(family: Family) -> None:
+    with pytest.raises(Unsupported, match="tara"):
+        family.prompt(TEXT, ModelVoice("tara"))
+
+
+def test_the_model_finds_out_the_language(family: Family) -> None:
+    assert family.prompt(TEXT, FEMALE, "de-DE") == family.prompt(TEXT, FEMALE)
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
@@ -165,7 +191,7 @@ def test_limits_follow_the_text_and_end_at_the_context(small_family: Family) -> 
 
 
 def test_built_in_voices_are_every_design_with_tokens(family: Family) -> None:
-    names = [design.name for design in family.description.voices]
+    names = [voice.id for voice in family.description.built_in_voices]
     assert names[:2] == ["female", "male"]
     assert len(set(names)) == len(names) == 2 * 5 * 5
     assert {"female-high-low", "male-very-low-very-high", "female-moderate-high"} < set(names)
@@ -174,9 +200,9 @@ def test_built_in_voices_are_every_design_with_tokens(family: Family) -> None:
 
 def test_checkpoint_with_fewer_levels_has_fewer_voices(tiny: Path, tmp_path: Path) -> None:
     family = load_family("spark", without(tiny, tmp_path, "pitch_label_0", "pitch_label_4", "gender_1"))
-    assert len(family.description.voices) == 3 * 5
+    assert len(family.description.built_in_voices) == 3 * 5
     with pytest.raises(Unsupported, match="male"):
-        family.prompt(TEXT, DesignedVoice(Design(Gender.MALE)))
+        family.prompt(TEXT, MadeUpVoice(DesignedVoice(Gender.MALE)))
 
 
 def test_checkpoint_without_design_tokens_only_clones(tiny: Path, tmp_path: Path) -> None:
@@ -196,7 +222,7 @@ def test_checkpoint_may_say_what_its_layout_does_not(tiny: Path, tmp_path: Path)
     assert family.description.max_segment_characters == 45
     assert family.description.default_voice == "male"
     with pytest.raises(Unsupported, match="transcript"):
-        family.prompt(TEXT, ContinuedVoice(SPEAKER, (1,), "Hi"))
+        family.prompt(TEXT, continued(1))
 
 
 @pytest.mark.parametrize(

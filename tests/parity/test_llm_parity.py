@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from services.contract.design import DesignedVoice, Gender, Level
+from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import Frames
+from services.contract.generation import HeardVoice, MadeUpVoice, Turn, VoiceInput
 from services.llm.engines import engine_loader
 from services.llm.engines.engine import EngineModel, EngineOptions
 from services.llm.engines.stepper import Job
@@ -21,7 +25,6 @@ from services.llm.engines.transformers import Sequence, TransformersStepper
 from services.llm.families import load_family
 from services.llm.families.family import Family
 from services.llm.sampling import ResolvedSampling
-from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
 
 VECTORS = Path(__file__).parent / "spark-tiny"
 SMALL = Path(__file__).parents[2] / "models" / "voxline-small"
@@ -60,19 +63,20 @@ def stepper(model: EngineModel) -> TransformersStepper:
     return TransformersStepper(model, options(Path()))
 
 
-def voice(key: str, prompts: Mapping[str, str]) -> Voice:
+def voice(key: str, prompts: Mapping[str, str]) -> VoiceInput:
     def codes(name: str) -> tuple[int, ...]:
         return tuple(int(code) for code in re.findall(rf"<\|bicodec_{name}_(\d+)\|>", prompts[key]))
 
     match key:
         case "clone":
-            return ClonedVoice(Speaker(codes("global")))
+            return HeardVoice(SparkSpeaker(codes("global")).speaker())
         case "clone_with_transcript":
-            return ContinuedVoice(Speaker(codes("global")), codes("semantic"), "A bright new morning begins.")
+            spoken = Turn("A bright new morning begins.", Frames.of_codes(codes("semantic")))
+            return HeardVoice(SparkSpeaker(codes("global")).speaker(), (spoken,))
         case "control":
-            return DesignedVoice(Design(Gender.FEMALE, Level.MODERATE, Level.HIGH))
+            return MadeUpVoice(DesignedVoice(Gender.FEMALE, Level.MODERATE, Level.HIGH))
         case _:
-            return DesignedVoice(Design(Gender.MALE, Level.VERY_LOW, Level.VERY_HIGH))
+            return MadeUpVoice(DesignedVoice(Gender.MALE, Level.VERY_LOW, Level.VERY_HIGH))
 
 
 def sequence(expected: Mapping[str, Any], key: str, sampling: ResolvedSampling) -> Sequence:
@@ -138,4 +142,4 @@ async def test_openvino_draws_what_transformers_draws_on_the_bundled_voice(tmp_p
 def _sentences(family: Family) -> list[tuple[int, ...]]:
     texts = {"A bright new morning begins.": Gender.FEMALE, "How are you today?": Gender.MALE}
     texts["Hello world, this is a test."] = Gender.FEMALE
-    return [family.prompt(text, DesignedVoice(Design(gender))).ids for text, gender in texts.items()]
+    return [family.prompt(text, MadeUpVoice(DesignedVoice(gender))).ids for text, gender in texts.items()]

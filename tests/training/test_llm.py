@@ -9,12 +9,12 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM, Qwen2Model
 
-from services.llm.events import CodesDrawn, SpeakerNamed
+from services.contract.design import DesignedVoice, Gender, Level
+from services.contract.families.spark import SparkSpeaker
 from services.llm.families.spark.prompts import Codebooks, SparkPrompts
 from services.llm.families.spark.reader import Alphabet, SparkReader
 from services.llm.families.spark.text import SparkTokenizer
 from services.llm.families.spark.tokens import GLOBAL, SEMANTIC, TokenTable
-from services.llm.voices import Design, Gender, Level
 from training.codec.phases import PLANES
 from training.corpus.__main__ import HELD_OUT_SPEAKERS, PUPILS
 from training.corpus.corpus import Corpus
@@ -105,7 +105,7 @@ def test_examples_begin_with_the_prompts_that_are_sent(
         if prompt[0] == vocabulary.id("task_tts"):
             assert prompt == sent.clone(text, (7,) * GLOBALS)
         else:
-            designs = (Design(gender, pitch, speed) for gender in Gender for pitch in Level for speed in Level)
+            designs = (DesignedVoice(gender, pitch, speed) for gender in Gender for pitch in Level for speed in Level)
             assert prompt in {sent.design(text, design) for design in designs}
     assert len(kinds) == 2
 
@@ -139,12 +139,13 @@ def test_what_is_learnt_is_read_as_a_speaker_and_codes(vocabulary: Vocabulary, d
         designed = example.ids[0] == vocabulary.id("task_controllable_tts")
         learnt = example.ids[example.learnt].tolist()
         if designed:
-            events = SparkReader(alphabet, None).read(learnt[:-2])
-            named = next(event for event in events if isinstance(event, SpeakerNamed))
-            assert named.speaker.global_tokens == (7,) * GLOBALS
-            assert named.speaker.style_tokens[-1] == vocabulary.id("start_global_token")
-            codes = [code for event in events if isinstance(event, CodesDrawn) for code in event.codes]
-            assert [code % vocabulary.contents for code in codes[:5]] == [0, 1, 2, 3, 4]
+            told = SparkReader(alphabet, None).read(learnt[:-2], last=True)
+            assert told.speaker is not None
+            assert told.frames is not None
+            speaker = SparkSpeaker.of(told.speaker, "speaker")
+            assert speaker.global_tokens == (7,) * GLOBALS
+            assert speaker.style_tokens[-1] == vocabulary.id("start_global_token")
+            assert [code % vocabulary.contents for code in told.frames.codes[:5]] == [0, 1, 2, 3, 4]
 
 
 def test_frames_know_where_in_the_text_they_are(corpus: Corpus, tokens: Tokens) -> None:

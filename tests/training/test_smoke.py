@@ -12,9 +12,11 @@ from safetensors.torch import load_file
 
 from services.codec.families.spark.decoder import SparkDetokenizer
 from services.codec.families.spark.tokenizer import SparkTokenizer
-from services.llm.families.family import Capability
+from services.contract.design import DesignedVoice, Gender
+from services.contract.families.spark import SparkSpeaker
+from services.contract.generation import HeardVoice, MadeUpVoice
+from services.contract.model import Capability
 from services.llm.families.spark.family import SparkFamily
-from services.llm.voices import ClonedVoice, Design, DesignedVoice, Gender, Speaker
 from training.codec.__main__ import main as train_codec
 from training.codec.sizes import SIZES
 from training.contents.__main__ import main as design
@@ -128,7 +130,10 @@ def test_the_voice_makes_sound_of_tokens(made: Options, voice: Path) -> None:
 def test_the_voice_speaks(voice: Path) -> None:
     """Anything; so soon a designed voice may still not end, or not name its speaker."""
     spoken = ExportedVoice(voice, torch.device("cpu")).say(
-        [("hello there", ClonedVoice(Speaker((0, 1, 2, 3)))), ("hello", DesignedVoice(Design(Gender.FEMALE)))]
+        [
+            ("hello there", HeardVoice(SparkSpeaker((0, 1, 2, 3)).speaker())),
+            ("hello", MadeUpVoice(DesignedVoice(Gender.FEMALE))),
+        ]
     )
     # At least a token for each few characters, as the LLM service asks for.
     assert len(spoken[0].samples) > 400
@@ -138,7 +143,7 @@ def test_the_voice_speaks(voice: Path) -> None:
 def test_the_family_can_do_all_that_it_was_taught(voice: Path) -> None:
     description = SparkFamily.load(voice).description
     assert set(description.capabilities) == set(Capability)
-    assert len(description.voices) == 50
+    assert len(description.built_in_voices) == 50
     assert description.default_voice == "female"
     assert (description.codebook_size, description.global_token_count, description.global_codebook_size) == (800, 4, 16)
 

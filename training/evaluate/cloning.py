@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.codec.families.spark.tokenizer import VoiceTokens
-from services.llm.voices import ClonedVoice, ContinuedVoice, Speaker, Voice
+from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import Frames
+from services.contract.generation import HeardVoice, Turn
 from training.corpus.corpus import Corpus
 from training.evaluate.sound import Samples, centroid, median_f0
 from training.evaluate.voice import ExportedVoice
@@ -114,12 +116,13 @@ def global_tokens(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) 
     return {"shared_by_one_voice": float(np.mean(same)), "shared_by_two_speakers": float(np.mean(different))}
 
 
-def _voice(voice: ExportedVoice, corpus: Corpus, trial: Trial, *, transcript: bool) -> Voice:
+def _voice(voice: ExportedVoice, corpus: Corpus, trial: Trial, *, transcript: bool) -> HeardVoice:
     tokens = voice.tokens(_samples(corpus, trial.reference))
-    speaker = Speaker(tokens.global_tokens)
+    speaker = SparkSpeaker(tuple(tokens.global_tokens)).speaker()
     if not transcript:
-        return ClonedVoice(speaker)
-    return ContinuedVoice(speaker, tokens.semantic_tokens, corpus.utterances[trial.reference].text + " ")
+        return HeardVoice(speaker)
+    words = corpus.utterances[trial.reference].text + " "
+    return HeardVoice(speaker, (Turn(words, Frames.of_codes(tokens.semantic_tokens)),))
 
 
 def _samples(corpus: Corpus, index: int) -> Samples:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.llm.voices import Design, DesignedVoice, Gender, Level
+from services.contract.design import DesignedVoice, Gender, Level
+from services.contract.generation import MadeUpVoice
 from training.evaluate.sound import median_f0, sounding_seconds
 from training.evaluate.voice import ExportedVoice, Said
 
@@ -14,8 +15,8 @@ _BORDER_HZ = 149.0
 
 def measure(voice: ExportedVoice, texts: Sequence[str], gender: str) -> dict[str, object]:
     """By level, from very low to very high: Hz, and words per second."""
-    pitches = [_said(voice, texts, Design(Gender(gender), pitch=level)) for level in Level]
-    speeds = [_said(voice, texts, Design(Gender(gender), speed=level)) for level in Level]
+    pitches = [_said(voice, texts, DesignedVoice(Gender(gender), pitch=level)) for level in Level]
+    speeds = [_said(voice, texts, DesignedVoice(Gender(gender), speed=level)) for level in Level]
     f0 = [[median_f0(said.samples) for said in level] for level in pitches]
     right = [value > 0 and (value > _BORDER_HZ) == (gender == "female") for level in f0 for value in level]
     return {
@@ -25,8 +26,8 @@ def measure(voice: ExportedVoice, texts: Sequence[str], gender: str) -> dict[str
     }
 
 
-def _said(voice: ExportedVoice, texts: Sequence[str], design: Design) -> list[Said]:
-    return voice.say([(text, DesignedVoice(design)) for text in texts])
+def _said(voice: ExportedVoice, texts: Sequence[str], design: DesignedVoice) -> list[Said]:
+    return voice.say([(text, MadeUpVoice(design)) for text in texts])
 
 
 def _words_per_second(said: Sequence[Said], texts: Sequence[str]) -> float:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.llm.voices import Design, DesignedVoice, Gender
+from services.contract.design import DesignedVoice, Gender
+from services.contract.generation import MadeUpVoice
 from training.corpus.espeak import Espeak
 from training.corpus.phones import INDEX, SILENCE
 from training.corpus.render import render
@@ -65,7 +66,7 @@ def long(texts: Sequence[str]) -> list[str]:
 
 def measure(voice: ExportedVoice, ear: PhoneEar, taught: Sequence[Lesson], gender: str) -> dict[str, float]:
     """Phone error rates, and how the durations compare."""
-    said = voice.say([(lesson.text, DesignedVoice(Design(Gender(gender)))) for lesson in taught])
+    said = voice.say([(lesson.text, MadeUpVoice(DesignedVoice(Gender(gender)))) for lesson in taught])
     teacher, codec, system = Errors(), Errors(), Errors()
     shares: list[float] = []
     for lesson, spoken in zip(taught, said, strict=True):

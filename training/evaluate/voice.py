@@ -12,10 +12,10 @@ from transformers import LogitsProcessor, LogitsProcessorList, Qwen2ForCausalLM
 
 from services.codec.families.spark.decoder import SparkDetokenizer
 from services.codec.families.spark.tokenizer import SparkTokenizer, VoiceTokens
-from services.llm.events import CodesDrawn, SpeakerNamed
+from services.contract.generation import VoiceInput
+from services.contract.speaker import Speaker
 from services.llm.families.family import Prompt
 from services.llm.families.spark.family import SparkFamily
-from services.llm.voices import Speaker, Voice
 from services.runtime.errors import GenerationFailed
 from training.evaluate.sound import Samples
 
@@ -59,7 +59,7 @@ class ExportedVoice:
         vector: NDArray[np.float32] = stream.d_vector.cpu().numpy()
         return vector
 
-    def say(self, requests: Sequence[tuple[str, Voice]], seed: int = 0) -> list[Said]:
+    def say(self, requests: Sequence[tuple[str, VoiceInput]], seed: int = 0) -> list[Said]:
         """Texts and voices, with the reference's sampling."""
         prompts = [self._family.prompt(text, voice) for text, voice in requests]
         order = sorted(range(len(prompts)), key=lambda index: prompts[index].limits.usual_most)
@@ -97,16 +97,15 @@ class ExportedVoice:
 
     def _decode(self, prompt: Prompt, ids: Sequence[int]) -> Said:
         end = next((place for place, token in enumerate(ids) if token in self._family.stop_ids), None)
-        reader = self._family.reader(prompt)
         try:
-            events = reader.read(ids[:end])
-            reader.end()
+            told = self._family.reader(prompt).read(ids[:end], last=True)
         except GenerationFailed:
             return Said(np.zeros(0, np.float32), None, ended=False)
-        speaker = next((event.speaker for event in events if isinstance(event, SpeakerNamed)), prompt.speaker)
-        codes = [code for event in events if isinstance(event, CodesDrawn) for code in event.codes]
-        assert speaker is not None
-        return Said(self._detokenizer.decode(speaker.global_tokens, codes), speaker, end is not None)
+        if told.frames is None:
+            return Said(np.zeros(0, np.float32), told.speaker, ended=False)
+        assert told.speaker is not None
+        samples = self._detokenizer.decode(told.speaker.global_tokens, told.frames.codes)
+        return Said(samples, told.speaker, end is not None)
 
 
 class Bounds(LogitsProcessor):

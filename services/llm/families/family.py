@@ -2,49 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
+from services.contract.frames import FrameFormat
+from services.contract.generation import Prefix, Progress, VoiceInput
+from services.contract.model import LlmDescription, Revision
+from services.contract.speaker import Speaker
 from services.llm.engines.engine import EngineModel
-from services.llm.events import CodesDrawn, SpeakerNamed
-from services.llm.voices import Design, Speaker, Voice
-
-
-class Capability(Enum):
-    CLONE = "clone"
-    CLONE_WITH_TRANSCRIPT = "clone with transcript"
-    DESIGN = "design"
-
-
-@dataclass(frozen=True)
-class Description:
-    """What GetModel tells. `voices`: the built-in ones, `default_voice` among them by name."""
-
-    family: str
-    codebook_size: int
-    global_token_count: int
-    global_codebook_size: int
-    capabilities: tuple[Capability, ...]
-    voices: tuple[Design, ...]
-    default_voice: str
-    max_segment_characters: int
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Generated tokens of one segment. `shortest`: what any speech needs; `usual_least` and `usual_most`: what its text
-    may need; `most`: what the context has room for.
-    """
-
-    shortest: int
-    usual_least: int
-    usual_most: int
-    most: int
+from services.llm.sampling import Limits
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """`speaker` is None where the model has yet to make one up; `prelude`: tokens drawn before the first code."""
+    """`speaker` is None where the model has yet to make one up; `prelude`: tokens drawn before the first frame."""
 
     ids: tuple[int, ...]
     speaker: Speaker | None
@@ -53,19 +24,26 @@ class Prompt:
 
 
 class Reader(Protocol):
-    """Ids of one generation -> events, chunk by chunk. Raises GenerationFailed on output that is no speech."""
+    """Ids of one generation -> what they tell, chunk by chunk."""
 
-    def read(self, ids: Sequence[int]) -> list[SpeakerNamed | CodesDrawn]: ...
-
-    def end(self) -> None:
-        """Checks, after the last id, that nothing is missing."""
+    def read(self, ids: Sequence[int], last: bool) -> Progress:
+        """Without a finish, and perhaps with nothing. `last`: no more ids follow. Raises GenerationFailed on output
+        that is no speech.
+        """
 
 
 class Family(Protocol):
     """One loaded checkpoint of the line."""
 
     @property
-    def description(self) -> Description: ...
+    def description(self) -> LlmDescription:
+        """Without the engine, which it does not know."""
+
+    @property
+    def frames(self) -> FrameFormat: ...
+
+    @property
+    def tokens_per_frame(self) -> int: ...
 
     @property
     def engine_model(self) -> EngineModel: ...
@@ -73,7 +51,16 @@ class Family(Protocol):
     @property
     def stop_ids(self) -> frozenset[int]: ...
 
-    def prompt(self, text: str, voice: Voice) -> Prompt:
-        """Raises InvalidRequest or TooLarge, naming the field of GenerateRequest, and Unsupported."""
+    def revision(self, cache: Path) -> Revision:
+        """Of all parts that the checkpoint's folder holds. Reads them where `cache` does not know them yet."""
 
-    def reader(self, prompt: Prompt) -> Reader: ...
+    def prompt(self, text: str, voice: VoiceInput, language: str = "") -> Prompt:
+        """Raises InvalidRequest or TooLarge, naming the field of GenerateConfig, and Unsupported."""
+
+    def drawn(self, prefix: Prefix) -> tuple[int, ...]:
+        """All ids of a prefix. Raises InvalidRequest that names `prefix.frames` or `prefix.resume`."""
+
+    def reader(self, prompt: Prompt, drawn: Sequence[int] = ()) -> Reader:
+        """`drawn`: ids of a prefix; nothing that they tell is told again. Raises InvalidRequest that names
+        `prefix.resume`.
+        """

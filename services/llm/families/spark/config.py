@@ -55,7 +55,7 @@ class Extras(_Read):
 
 
 class SparkConfig(_Read):
-    """codebook_size: semantic codes; global codes have `global_codebook_size` values; frame_rate: codes per second."""
+    """codebook_size: semantic codes; global codes have `global_codebook_size` values; frame_rate: Hz."""
 
     codebook_size: Size
     global_token_count: Size

@@ -1,50 +1,70 @@
-"""Spark-TTS: a Qwen2 model that writes BiCodec tokens."""
+"""Spark-TTS: a Qwen2 model that writes BiCodec tokens, one a frame."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
+from services.contract.families.spark import SparkSpeaker, codec_revision, llm_revision
+from services.contract.frames import CodeFormat, FrameFormat
+from services.contract.generation import HeardVoice, MadeUpVoice, ModelVoice, Prefix, Turn, VoiceInput
+from services.contract.model import Capability, Revision
+from services.contract.speaker import Speaker
 from services.llm.checkpoint import LlmConfig, UnusableCheckpoint, load_config
 from services.llm.engines.engine import EngineModel
-from services.llm.families.family import Capability, Limits, Prompt
+from services.llm.families.family import Prompt
 from services.llm.families.spark.abilities import describe
 from services.llm.families.spark.config import SparkConfig, load_spark_config
 from services.llm.families.spark.length import longest_seconds, shortest_seconds
+from services.llm.families.spark.prefixes import SparkPrefixes
 from services.llm.families.spark.prompts import Codebooks, SparkPrompts
 from services.llm.families.spark.reader import Alphabet, SparkReader
 from services.llm.families.spark.speakers import SpeakerRules
 from services.llm.families.spark.text import SparkTokenizer
 from services.llm.families.spark.tokens import GLOBAL, SEMANTIC, TokenTable
-from services.llm.voices import ClonedVoice, ContinuedVoice, DesignedVoice, Speaker, Voice
-from services.runtime.errors import InvalidRequest, TooLarge, Unsupported
+from services.llm.sampling import Limits
+from services.runtime.errors import GenerationFailed, InvalidRequest, TooLarge, Unsupported
 
 # A tenth of a second: less is a click, not an utterance.
-_FEWEST_CODES = 5
+_FEWEST_FRAMES = 5
 # No tokenizer packs more text into a token; saves encoding what cannot fit.
 _MOST_CHARACTERS_PER_TOKEN = 16
 
+# Prompt ids, the speaker in them, and how many tokens at least the model writes before the first frame.
+_Begun = tuple[tuple[int, ...], Speaker | None, int]
+
 
 class SparkFamily:
-    def __init__(self, directory: Path, tokenizer: SparkTokenizer, llm: LlmConfig, config: SparkConfig) -> None:
+    tokens_per_frame = 1
+
+    def __init__(self, checkpoint: Path, tokenizer: SparkTokenizer, llm: LlmConfig, config: SparkConfig) -> None:
         tokens = TokenTable(tokenizer.added)
         codebooks = Codebooks(
             tokens.codes(SEMANTIC, config.codebook_size), tokens.codes(GLOBAL, config.global_codebook_size)
         )
-        self.description = describe(tokens, config)
-        self.engine_model = _engine_model(directory, llm, tokens)
+        self.description = describe(tokens, config, llm.max_position_embeddings)
+        self.frames = FrameFormat(config.frame_rate, CodeFormat(1, config.codebook_size))
+        self.engine_model = _engine_model(checkpoint / "LLM", llm, tokens)
         self.stop_ids = _stop_ids(llm, tokens)
+        self._checkpoint = checkpoint
         self._tokenizer = tokenizer
-        self._frame_rate = config.frame_rate
         self._prompts = SparkPrompts(tokens, codebooks)
         self._alphabet = _alphabet(tokens, codebooks, config)
         self._rules = _rules(tokens, codebooks, config, self.stop_ids)
+        self._prefixes = SparkPrefixes(
+            self.frames, codebooks.semantic, frozenset(tokens.all).difference(codebooks.semantic), self.stop_ids
+        )
 
     @classmethod
     def load(cls, checkpoint: Path) -> "SparkFamily":
         directory = checkpoint / "LLM"
         tokenizer = SparkTokenizer(directory / "tokenizer.json")
-        return cls(directory, tokenizer, load_config(directory), load_spark_config(checkpoint))
+        return cls(checkpoint, tokenizer, load_config(directory), load_spark_config(checkpoint))
 
-    def prompt(self, text: str, voice: Voice) -> Prompt:
+    def revision(self, cache: Path) -> Revision:
+        return Revision(codec_revision(self._checkpoint, cache), llm_revision(self._checkpoint, cache))
+
+    def prompt(self, text: str, voice: VoiceInput, language: str = "") -> Prompt:
+        """The model finds out the language."""
         if not text.strip():
             raise InvalidRequest("There is no text to speak.", field="text")
         if len(text) > self.engine_model.context * _MOST_CHARACTERS_PER_TOKEN:
@@ -52,61 +72,87 @@ class SparkFamily:
         ids, speaker, prelude = self._begin(text, voice)
         return Prompt(ids, speaker, self._limits(text, len(ids), prelude), prelude)
 
-    def reader(self, prompt: Prompt) -> SparkReader:
-        return SparkReader(self._alphabet, prompt.speaker)
+    def drawn(self, prefix: Prefix) -> tuple[int, ...]:
+        return self._prefixes.drawn(prefix)
 
-    def _begin(self, text: str, voice: Voice) -> tuple[tuple[int, ...], Speaker | None, int]:
-        """Prompt ids, the speaker in them, and how many tokens at least the model writes before the first code."""
+    def reader(self, prompt: Prompt, drawn: Sequence[int] = ()) -> SparkReader:
+        reader = SparkReader(self._alphabet, prompt.speaker)
+        try:
+            if drawn:
+                reader.read(drawn, last=False)
+        except GenerationFailed as exc:
+            raise InvalidRequest(exc.message, field="prefix.resume") from exc
+        return reader
+
+    def _begin(self, text: str, voice: VoiceInput) -> _Begun:
         match voice:
-            case ClonedVoice(speaker):
-                return self._clone(text, speaker), speaker, 1
-            case ContinuedVoice(speaker):
-                return self._continuation(text, voice), speaker, 0
-            case DesignedVoice():
+            case HeardVoice(speaker, ()):
+                return self._clone(text, speaker)
+            case HeardVoice(speaker, context):
+                return self._continuation(text, speaker, context)
+            case MadeUpVoice():
                 return self._design(text, voice)
+            case ModelVoice(name):
+                raise Unsupported(f"This model has no voice {name}.")
         assert_never(voice)
 
-    def _clone(self, text: str, speaker: Speaker) -> tuple[int, ...]:
+    def _clone(self, text: str, speaker: Speaker) -> _Begun:
         self._require(Capability.CLONE)
-        self._rules.check_globals(speaker.global_tokens, "clone.speaker.global_tokens")
-        return self._prompts.clone(self._tokenizer.encode(text), speaker.global_tokens)
+        heard = self._rules.heard(speaker)
+        ids = self._prompts.clone(self._tokenizer.encode(text), heard.global_tokens)
+        return ids, _named(speaker, heard), 1
 
-    def _continuation(self, text: str, voice: ContinuedVoice) -> tuple[int, ...]:
+    def _continuation(self, text: str, speaker: Speaker, context: tuple[Turn, ...]) -> _Begun:
         self._require(Capability.CLONE_WITH_TRANSCRIPT)
-        self._rules.check_globals(voice.speaker.global_tokens, "clone.speaker.global_tokens")
-        self._rules.check_codes(voice.codes, "clone.reference.codes")
-        if not voice.transcript.strip():
-            raise InvalidRequest("A reference needs its transcript.", field="clone.reference.transcript")
-        spoken = self._tokenizer.encode(voice.transcript + text)
-        return self._prompts.continuation(spoken, voice.speaker.global_tokens, voice.codes)
+        heard = self._rules.heard(speaker)
+        transcript, codes = self._reference(context)
+        spoken = self._tokenizer.encode(transcript + text)
+        return self._prompts.continuation(spoken, heard.global_tokens, codes), _named(speaker, heard), 0
 
-    def _design(self, text: str, voice: DesignedVoice) -> tuple[tuple[int, ...], Speaker | None, int]:
+    def _reference(self, context: tuple[Turn, ...]) -> tuple[str, tuple[int, ...]]:
+        """Words and codes of the recording that the speech continues."""
+        if len(context) != 1 or context[0].speaker:
+            raise InvalidRequest("This model continues one turn of the same speaker, and no others.", field="context")
+        (turn,) = context
+        if turn.frames is None or not len(turn.frames):
+            raise InvalidRequest("This model continues a turn that it can hear.", field="context[0].frames")
+        self.frames.check(turn.frames, "context[0].frames")
+        return turn.text, tuple(turn.frames.codes)
+
+    def _design(self, text: str, voice: MadeUpVoice) -> _Begun:
         self._require(Capability.DESIGN)
-        if voice.design not in self.description.voices:
-            raise Unsupported(f"This model has no voice {voice.design.name}.")
+        if voice.context:
+            raise InvalidRequest("This model continues no turn in a designed voice.", field="context")
+        if voice.design not in (known.design for known in self.description.built_in_voices):
+            raise Unsupported(f"This model has no voice {voice.design.id}.")
         encoded = self._tokenizer.encode(text)
         if voice.speaker is None:
             return self._prompts.design(encoded, voice.design), None, self._rules.global_token_count + 3
-        self._rules.check_designed(voice.speaker, "design.speaker")
-        return self._prompts.pinned_design(encoded, voice.design, voice.speaker), voice.speaker, 1
+        pinned = self._rules.made_up(voice.speaker)
+        return self._prompts.pinned_design(encoded, voice.design, pinned), _named(voice.speaker, pinned), 1
 
     def _require(self, capability: Capability) -> None:
         if capability not in self.description.capabilities:
-            raise Unsupported(f"This model cannot {capability.value}.")
+            raise Unsupported(f"This model cannot {capability.name.lower().replace('_', ' ')}.")
 
     def _limits(self, text: str, prompt_tokens: int, prelude: int) -> Limits:
         """The usual bounds are the prelude and as many frames as `shortest_seconds` and `longest_seconds` hold."""
         room = self.engine_model.context - prompt_tokens
-        shortest = prelude + _FEWEST_CODES
+        shortest = prelude + _FEWEST_FRAMES
         if shortest > room:
             raise TooLarge(
                 f"The text makes a prompt of {prompt_tokens} tokens; the context of the model is "
                 f"{self.engine_model.context}.",
                 field="text",
             )
-        least = prelude + round(shortest_seconds(text) * self._frame_rate)
-        most = prelude + round(longest_seconds(text) * self._frame_rate)
+        least = prelude + round(shortest_seconds(text) * self.frames.frame_rate)
+        most = prelude + round(longest_seconds(text) * self.frames.frame_rate)
         return Limits(shortest, max(shortest, min(least, room)), min(most, room), room)
+
+
+def _named(speaker: Speaker, parsed: SparkSpeaker) -> Speaker:
+    """The same state, byte by byte, with what is public of it."""
+    return Speaker(speaker.state, parsed.global_tokens)
 
 
 def _engine_model(directory: Path, llm: LlmConfig, tokens: TokenTable) -> EngineModel:
@@ -138,7 +184,6 @@ def _rules(tokens: TokenTable, codebooks: Codebooks, config: SparkConfig, stop_i
     return SpeakerRules(
         global_token_count=config.global_token_count,
         global_codebook_size=config.global_codebook_size,
-        codebook_size=config.codebook_size,
         style_ids=frozenset(tokens.all) - never,
         start_of_globals=tokens.id("start_global_token"),
     )

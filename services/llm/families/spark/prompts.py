@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from services.contract.design import DesignedVoice, Gender, Level
+from services.contract.families.spark import SparkSpeaker
 from services.llm.families.spark.tokens import GENDER, PITCH, SPEED, TokenTable
-from services.llm.voices import Design, Gender, Level, Speaker
 
 Ids = tuple[int, ...]
 
@@ -48,7 +49,7 @@ class SparkPrompts:
         spoken = tuple(self._codebooks.semantic[code] for code in codes)
         return (*self.clone(text, global_tokens), self._id("start_semantic_token"), *spoken)
 
-    def design(self, text: Ids, design: Design) -> Ids:
+    def design(self, text: Ids, design: DesignedVoice) -> Ids:
         """The model goes on with the acoustic block: style tokens, global tokens, `<|end_global_token|>`."""
         style = (
             self._id("start_style_label"),
@@ -59,7 +60,7 @@ class SparkPrompts:
         )
         return self._content("task_controllable_tts", text) + style
 
-    def pinned_design(self, text: Ids, design: Design, speaker: Speaker) -> Ids:
+    def pinned_design(self, text: Ids, design: DesignedVoice, speaker: SparkSpeaker) -> Ids:
         """With the acoustic block that the model wrote before, token for token."""
         block = (*speaker.style_tokens, *self._globals(speaker.global_tokens), self._id("end_global_token"))
         return self.design(text, design) + block

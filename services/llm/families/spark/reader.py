@@ -1,15 +1,18 @@
-"""Generated ids of Spark-TTS -> speaker, then codes.
+"""Generated ids of Spark-TTS -> speaker, then frames, and what a prefix of them needs beside the frames.
 
 A designed voice that is not pinned starts with its acoustic block: style tokens, the global tokens, and
-`<|end_global_token|>`. Then, for every voice, come semantic tokens; whatever else is drawn between them carries no code
-and is skipped, as the reference skips it.
+`<|end_global_token|>`. Then, for every voice, come semantic tokens, one a frame; whatever else is drawn between them
+carries no frame and is skipped, as the reference skips it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.llm.events import CodesDrawn, SpeakerNamed
-from services.llm.voices import Speaker
+from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import Frames
+from services.contract.generation import Progress
+from services.contract.speaker import Speaker
+from services.llm.families.spark.prefixes import Skipped
 from services.runtime.errors import GenerationFailed
 
 
@@ -32,22 +35,27 @@ class SparkReader:
         self._named = False
         self._style: list[int] = []
         self._globals: list[int] = []
-        self._any_code = False
+        self._frames = 0
+        self._skipped = Skipped()
 
-    def read(self, ids: Sequence[int]) -> list[SpeakerNamed | CodesDrawn]:
-        codes: list[int] = []
-        for token in ids:
-            if self._speaker is None:
-                self._read_block(token)
-            if (code := self._alphabet.semantic.get(token)) is not None:
-                codes.append(code)
-        return [*self._name_speaker(), *self._draw(codes)]
-
-    def end(self) -> None:
-        if self._speaker is None:
+    def read(self, ids: Sequence[int], last: bool) -> Progress:
+        skipped = len(self._skipped)
+        codes = [code for token in ids if (code := self._read(token)) is not None]
+        if last and self._speaker is None:
             self._close_block()
-        if not self._any_code:
-            raise GenerationFailed("The model ended without a semantic token: there is nothing to hear.")
+        return Progress(
+            speaker=self._newly_named(),
+            frames=self._drawn(codes),
+            resume=self._skipped.to_bytes() if len(self._skipped) > skipped else None,
+        )
+
+    def _read(self, token: int) -> int | None:
+        """The code of the token's frame."""
+        if self._speaker is None:
+            self._read_block(token)
+        code = self._alphabet.semantic.get(token)
+        self._skipped.count(token, code is None)
+        return code
 
     def _read_block(self, token: int) -> None:
         if (code := self._alphabet.globals_.get(token)) is not None:
@@ -65,14 +73,15 @@ class SparkReader:
             raise GenerationFailed(
                 f"The model wrote {len(self._globals)} global tokens for a designed voice, not {expected}."
             )
-        self._speaker = Speaker(tuple(self._globals), tuple(self._style))
+        self._speaker = SparkSpeaker(tuple(self._globals), tuple(self._style)).speaker()
 
-    def _name_speaker(self) -> list[SpeakerNamed]:
+    def _newly_named(self) -> Speaker | None:
         if self._named or self._speaker is None:
-            return []
+            return None
         self._named = True
-        return [SpeakerNamed(self._speaker)]
+        return self._speaker
 
-    def _draw(self, codes: list[int]) -> list[CodesDrawn]:
-        self._any_code = self._any_code or bool(codes)
-        return [CodesDrawn(tuple(codes))] if codes else []
+    def _drawn(self, codes: list[int]) -> Frames | None:
+        first = self._frames
+        self._frames += len(codes)
+        return Frames.of_codes(codes, first=first) if codes else None
