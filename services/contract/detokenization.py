@@ -1,6 +1,7 @@
 """What a detokenizer stage is asked for, and what it answers."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from services.contract.frames import Frames
 from services.contract.model import Revision
@@ -14,7 +15,7 @@ from voxline.stages.v1 import audio_pb2, detokenizer_pb2
 class Priming:
     """Where to go on for a replica that was lost. `frames`: those before the ones that come next, from 0 or from the
     left field before `from_frame`; `from_frame`: whose audio is sent first; `chunk_frames`: sizes of the last chunks of
-    audio before it, as many as `frames` covers.
+    audio before it, those that `frames` reaches into; the first of these may be left out if another follows.
     """
 
     frames: Frames
@@ -24,6 +25,16 @@ class Priming:
     def __post_init__(self) -> None:
         if not self.frames.first <= self.from_frame <= self.frames.end:
             raise InvalidRequest("from_frame lies outside of the frames that prime.", field="priming.from_frame")
+        cut = sum(self.chunk_frames)
+        fits = 0 < cut <= self.from_frame if self.frames.first else cut == self.from_frame
+        if not fits or 0 in self.chunk_frames:
+            raise InvalidRequest("These are no chunks of the frames before.", field="priming.chunk_frames")
+
+    @property
+    def chunk_ends(self) -> list[int]:
+        """The frames behind each of the chunks, as far as they lie behind the first of `frames`; ascending."""
+        ends = accumulate((-size for size in reversed(self.chunk_frames)), initial=self.from_frame)
+        return sorted(end for end in ends if end > self.frames.first)
 
     def to_proto(self) -> detokenizer_pb2.Priming:
         return detokenizer_pb2.Priming(

@@ -109,6 +109,10 @@ class CodeFormat:
     def width(self) -> int:
         return self.codebooks
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return _CODES
+
     def __str__(self) -> str:
         return f"{self.codebooks} x {self.codebook_size} codes"
 
@@ -127,6 +131,10 @@ class LatentFormat:
 
     def __post_init__(self) -> None:
         assert self.width >= 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return _LATENTS
 
     def __str__(self) -> str:
         return f"{self.width} latents"
@@ -151,6 +159,10 @@ class FrameFormat:
         if width != self.kind.width:
             raise InvalidRequest(f"A frame has {self.kind.width} values, not {width}.", field=field)
         self.kind.check(frames.values, field)
+
+    def zeros(self, count: int, first: int = 0) -> Frames:
+        """Frames of this format, for a start."""
+        return Frames(first, np.zeros((count, self.kind.width), self.kind.dtype))
 
     def to_proto(self) -> frames_pb2.FrameFormat:
         match self.kind:

@@ -119,7 +119,7 @@ class Priming(_message.Message):
 
     @_builtins.property
     def chunk_frames(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Frames of each of the last chunks that the lost replica sent, up to `from_frame`, as many as `frames` covers."""
+        """Frames of each of the last chunks that the lost replica sent, up to `from_frame`: those that `frames` reaches into."""
 
     def __init__(
         self,
