@@ -23,10 +23,11 @@ _CONTAINERS = "wav, flac, mp3, m4a, ogg or webm"
 
 @dataclass(frozen=True)
 class Recording:
-    """samples: [n] float64, mono, nominally in [-1, 1]; sample_rate in Hz."""
+    """samples: [n] float64, mono, nominally in [-1, 1]; sample_rate in Hz; `bits` that hold each sample."""
 
     samples: NDArray[np.float64]
     sample_rate: int
+    bits: int = 32
 
     def __post_init__(self) -> None:
         if self.samples.dtype != np.float64 or self.samples.ndim != 1:
@@ -62,18 +63,19 @@ def _frames(container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
 
 def _collect(frames: Iterator[av.AudioFrame], max_seconds: float) -> Recording:
     pieces: list[NDArray[np.float64]] = []
-    rate, count = 0, 0
+    rate, count, bits = 0, 0, 16
     for frame in frames:
         rate = rate or _checked_rate(frame.sample_rate)
         if frame.sample_rate != rate:
             raise InvalidRequest("the audio changes its sample rate half-way", field=FIELD)
         pieces.append(_first_channel(frame))
         count += len(pieces[-1])
+        bits = max(bits, 8 * frame.format.bytes)
         if count > max_seconds * rate:
             raise TooLarge(f"the audio is longer than {max_seconds:g} s", field=FIELD)
     if not count:
         raise InvalidRequest("the audio is empty", field=FIELD)
-    return Recording(np.concatenate(pieces), rate)
+    return Recording(np.concatenate(pieces), rate, bits)
 
 
 def _checked_rate(rate: int) -> int:

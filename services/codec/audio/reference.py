@@ -7,6 +7,7 @@ import soxr
 from numpy.typing import NDArray
 
 from services.codec.audio.decode import FIELD, Recording, decode
+from services.codec.audio.flac import storable, to_flac
 from services.runtime.errors import InvalidRequest, TooLarge
 
 # -60 dBFS: below it the volume normalisation stops lifting a clip, so the model would hear nothing.
@@ -32,11 +33,24 @@ class ReferenceLimits:
             raise ValueError(f"max_bytes must be positive, not {self.max_bytes}")
 
 
-def load_reference(data: bytes, sample_rate: int, limits: ReferenceLimits) -> Recording:
-    """The recording in `data` at `sample_rate` Hz, its volume untouched.
+@dataclass(frozen=True)
+class Reference:
+    """`clip`: at the model's rate, its volume untouched; `flac`: the recording at its own, mono; may be empty."""
+
+    clip: Recording
+    flac: bytes = b""
+
+
+def load_reference(data: bytes, sample_rate: int, limits: ReferenceLimits, keep: bool = False) -> Reference:
+    """The recording in `data` at `sample_rate` Hz. `keep`: as FLAC too, which read again gives the very same clip.
 
     Raises InvalidRequest or TooLarge, with the field `audio`, for everything that is no usable recording.
     """
+    recording = _checked(data, limits)
+    return Reference(_resampled(recording, sample_rate), to_flac(recording) if keep else b"")
+
+
+def _checked(data: bytes, limits: ReferenceLimits) -> Recording:
     if len(data) > limits.max_bytes:
         raise TooLarge(f"the audio has {len(data)} bytes, {limits.max_bytes} are allowed", field=FIELD)
     recording = decode(data, limits.max_seconds)
@@ -44,18 +58,17 @@ def load_reference(data: bytes, sample_rate: int, limits: ReferenceLimits) -> Re
         raise InvalidRequest(
             f"the audio is {recording.seconds:.2f} s long, at least {limits.min_seconds:g} s are needed", field=FIELD
         )
+    if not np.isfinite(recording.samples).all():
+        raise InvalidRequest("the audio holds samples that are no finite numbers", field=FIELD)
     if np.max(np.abs(recording.samples)) < SILENCE:
         raise InvalidRequest("the audio is silent: every sample is below -60 dBFS", field=FIELD)
-    return _resampled(recording, sample_rate)
+    return storable(recording)
 
 
 def _resampled(recording: Recording, sample_rate: int) -> Recording:
-    """Resampling spreads NaN and infinity, and can make them out of huge samples: hence the check behind it."""
-    samples = recording.samples
-    if recording.sample_rate != sample_rate:
-        samples = soxr.resample(samples, recording.sample_rate, sample_rate, quality="VHQ")
-    if not np.isfinite(samples).all():
-        raise InvalidRequest("the audio holds samples that are no finite numbers", field=FIELD)
+    if recording.sample_rate == sample_rate:
+        return recording
+    samples = soxr.resample(recording.samples, recording.sample_rate, sample_rate, quality="VHQ")
     return Recording(samples, sample_rate)
 
 
