@@ -28,6 +28,7 @@ from rich.table import Table
 from services.cli.model import BUNDLED
 from services.codec.families.spark.decoder import Samples, SparkDetokenizer
 from services.codec.families.spark.layers.convolution import computed, reset_computed
+from services.contract.families.spark import SparkSpeaker
 from services.llm.engines import engine_loader
 from services.llm.engines.engine import Engine, EngineOptions
 from services.llm.events import CodesDrawn, SpeakerNamed
@@ -119,7 +120,7 @@ def measure(detokenizer: SparkDetokenizer, spoken: list[Utterance], look_ahead: 
     frames = sum(len(each.codes) for each in spoken)
     errors = [relative(samples - whole, whole) for samples, whole in zip(heard, wholes, strict=True)]
     return Row(
-        tokens=detokenizer.receptive_field if look_ahead is None else look_ahead,
+        tokens=detokenizer.right_field if look_ahead is None else look_ahead,
         error=float(np.mean([np.sqrt(np.mean(error**2)) for error in errors])),
         worst_chunk=max(rms for error in errors for rms in chunk_rms(error, chunk * detokenizer.hop)),
         spectrum=float(np.mean([apart(*pair) for pair in zip(heard, wholes, strict=True)])),
@@ -130,7 +131,7 @@ def measure(detokenizer: SparkDetokenizer, spoken: list[Utterance], look_ahead: 
 
 
 def stream(detokenizer: SparkDetokenizer, spoken: Utterance, look_ahead: int | None, chunk: int) -> Iterator[Samples]:
-    state = detokenizer.open(spoken.global_tokens, look_ahead)
+    state = detokenizer.open(SparkSpeaker(spoken.global_tokens).speaker(), look_ahead)
     for start in range(0, len(spoken.codes), chunk):
         end = start + chunk
         yield from detokenizer.step([(state, spoken.codes[start:end], end >= len(spoken.codes))])
@@ -155,7 +156,7 @@ def table(detokenizer: SparkDetokenizer, rows: list[Row]) -> Table:
     columns = ("look-ahead", "latency", "error", "worst chunk", "spectrum", "prenet", "generator", "CPU RTF")
     shown = Table(*columns, box=MARKDOWN)
     for row in rows:
-        full = " (full)" if row.tokens == detokenizer.receptive_field else ""
+        full = " (full)" if row.tokens == detokenizer.right_field else ""
         shown.add_row(
             f"{row.tokens}{full}",
             f"{1000 * row.tokens / detokenizer.frame_rate:.0f} ms",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.codec.stream_scheduler import Chunking
+from services.codec.chunking import Chunking
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ class Codec:
         self._detokenizer: Detokenizer[Any] = load(FAMILY, "detokenizer", model, threads=1)
 
     def reconstruct(self, samples: Samples) -> Samples:
-        """[T] at SAMPLE_RATE -> [about T], decoded as a whole with the speaker's own global tokens."""
+        """[T] at SAMPLE_RATE -> [about T], decoded as a whole with the speaker's own tokens."""
         clip = soxr.resample(samples.astype(np.float64), SAMPLE_RATE, self._tokenizer.sample_rate, quality="VHQ")
-        tokens = self._tokenizer.tokenize([clip])[0]
-        stream = self._detokenizer.open(tokens.global_tokens, None)
-        decoded = self._detokenizer.step([(stream, tokens.semantic_tokens, True)])[0]
+        heard = self._tokenizer.tokenize([clip])[0]
+        stream = self._detokenizer.open(heard.speaker, None)
+        decoded = self._detokenizer.step([(stream, heard.frames.values, True)])[0]
         resampled: Samples = soxr.resample(decoded, self._detokenizer.sample_rate, SAMPLE_RATE, quality="VHQ")
         return resampled

@@ -8,19 +8,23 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.cli.failure import Commands, Failure
 from services.cli.files import read, write
 from services.cli.model import find_model
 from services.cli.serve import ModelOption, RevisionOption
 from services.codec.codec import Detokenizer, Tokenizer
+from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import Frames
+from services.runtime.errors import InvalidRequest
 
 FAMILY = "spark"
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, help="Turn recordings into tokens and back; needs no server.")
 
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
+Token = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class VoiceFile(BaseModel):
@@ -28,8 +32,8 @@ class VoiceFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    global_tokens: tuple[NonNegativeInt, ...]
-    semantic_tokens: tuple[NonNegativeInt, ...]
+    global_tokens: tuple[Token, ...]
+    semantic_tokens: tuple[Token, ...]
     transcript: str = ""
 
 
@@ -49,13 +53,13 @@ def encode(
     from services.codec.audio.reference import ReferenceLimits, load_reference
 
     tokenizer: Tokenizer = _load("tokenizer", find_model(model, revision), threads)
-    recording = load_reference(read(audio), tokenizer.sample_rate, ReferenceLimits())
-    tokens = tokenizer.tokenize([recording.samples])[0]
+    clip = load_reference(read(audio), tokenizer.sample_rate, ReferenceLimits()).clip
+    heard = tokenizer.tokenize([clip.samples])[0]
     voice = VoiceFile(
-        global_tokens=tuple(tokens.global_tokens), semantic_tokens=tuple(tokens.semantic_tokens), transcript=transcript
+        global_tokens=heard.speaker.global_tokens, semantic_tokens=tuple(heard.frames.codes), transcript=transcript
     )
     write(output, (voice.model_dump_json() + "\n").encode())
-    seconds = len(voice.semantic_tokens) / tokenizer.frame_rate
+    seconds = len(heard.frames) / tokenizer.frame_format.frame_rate
     typer.echo(f"{output}: {seconds:.1f} s in {len(voice.semantic_tokens)} semantic tokens")
 
 
@@ -73,13 +77,22 @@ def decode(
     """
     tokens = _voice_file(voice)
     detokenizer: Detokenizer[Any] = _load("detokenizer", find_model(model, revision), threads)
-    size, codes = detokenizer.codebook_size, tokens.semantic_tokens
-    if not codes or max(codes) >= size:
-        raise Failure(f"{voice} does not fit this model: it needs semantic tokens from 0 to {size - 1}.")
-    stream = detokenizer.open(tokens.global_tokens, None)
-    samples = detokenizer.step([(stream, codes, True)])[0]
+    try:
+        samples = _decoded(detokenizer, tokens)
+    except InvalidRequest as exc:
+        raise Failure(f"{voice} holds no tokens of this model: {exc.message}") from exc
     _write_wav(output, samples, detokenizer.sample_rate)
     typer.echo(f"{output}: {len(samples) / detokenizer.sample_rate:.1f} s at {detokenizer.sample_rate} Hz")
+
+
+def _decoded(detokenizer: Detokenizer[Any], voice: VoiceFile) -> NDArray[np.float32]:
+    """[T]. Raises InvalidRequest."""
+    if not voice.semantic_tokens:
+        raise InvalidRequest("There are no semantic ones.")
+    frames = Frames.of_codes(voice.semantic_tokens)
+    detokenizer.frame_format.check(frames)
+    stream = detokenizer.open(SparkSpeaker(voice.global_tokens).speaker(), None)
+    return detokenizer.step([(stream, frames.values, True)])[0]
 
 
 def _load(role: str, model: Path, threads: int) -> Any:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from services.codec.codec import Tokenizer, VoiceTokens
+from services.codec.codec import Heard, Tokenizer
 from services.codec.metrics import TokenizerMetrics
 from services.runtime.errors import Overloaded, StageUnavailable
 
@@ -161,7 +161,7 @@ class TokenizeBatcher:
     def __init__(self, tokenizer: Tokenizer, max_batch: int, metrics: TokenizerMetrics) -> None:
         policy = BatchPolicy(min(max_batch, tokenizer.batch_limit))
         self._tokenizer, self._metrics = tokenizer, metrics
-        self._batcher: Batcher[NDArray[np.float64], VoiceTokens] = Batcher(self._tokenize, len, policy)
+        self._batcher: Batcher[NDArray[np.float64], Heard] = Batcher(self._tokenize, len, policy)
         metrics.waiting.set_function(lambda: self._batcher.waiting)
 
     @property
@@ -169,14 +169,14 @@ class TokenizeBatcher:
         """Done only when the batcher is closed or broken, never because of a recording."""
         return self._batcher.failed
 
-    async def tokenize(self, clip: NDArray[np.float64]) -> VoiceTokens:
+    async def tokenize(self, clip: NDArray[np.float64]) -> Heard:
         """clip: [n], mono at the tokenizer's rate. Raises as `Batcher.run` does."""
         return await self._batcher.run(clip)
 
     async def close(self) -> None:
         await self._batcher.close()
 
-    def _tokenize(self, clips: list[NDArray[np.float64]]) -> Sequence[VoiceTokens]:
+    def _tokenize(self, clips: list[NDArray[np.float64]]) -> Sequence[Heard]:
         tokens = self._tokenizer.tokenize(clips)
         self._metrics.batch.observe(len(clips))
         self._metrics.audio_seconds.inc(sum(map(len, clips)) / self._tokenizer.sample_rate)

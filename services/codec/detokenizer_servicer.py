@@ -1,44 +1,63 @@
-"""DetokenizerService: messages to codes, samples to messages."""
+"""DetokenizerService: messages to frames, chunks to messages."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Generic
+from typing import Protocol
 
-from services.codec.codec import Detokenizer, Stream
-from services.codec.stream_scheduler import StreamScheduler
-from services.runtime.audio import Audio
-from services.runtime.errors import InvalidRequest
-from voxline.v1 import audio_pb2, detokenizer_pb2, detokenizer_pb2_grpc
+from services.codec.detokenize_requests import DetokenizeRequests
+from services.contract.detokenization import Chunk, DetokenizationConfig
+from services.contract.frames import FrameFormat, Frames
+from services.contract.model import Revision
+from services.contract.speaker import Speaker, SpeakerStore
+from voxline.stages.v1 import detokenizer_pb2, detokenizer_pb2_grpc, speaker_pb2
 
 
-class DetokenizerServicer(detokenizer_pb2_grpc.DetokenizerServiceServicer, Generic[Stream]):
-    def __init__(self, detokenizer: Detokenizer[Stream], scheduler: StreamScheduler[Stream]) -> None:
-        self._sample_rate = detokenizer.sample_rate
-        self._scheduler = scheduler
+class Decoder(Protocol):
+    """What makes frames audible: a StreamScheduler, or a family's own."""
+
+    def decode(
+        self, config: DetokenizationConfig, frames: AsyncGenerator[Frames, None]
+    ) -> AsyncGenerator[Chunk, None]: ...
+
+
+class DetokenizerServicer(detokenizer_pb2_grpc.DetokenizerServiceServicer):
+    """`speakers`: those that the process was sent, shared with what else it serves."""
+
+    def __init__(self, decoder: Decoder, frames: FrameFormat, revision: Revision, speakers: SpeakerStore) -> None:
+        self._decoder = decoder
+        self._frames = frames
+        self._revision = revision
+        self._speakers = speakers
 
     async def Detokenize(  # noqa: N802
         self, request_iterator: AsyncIterator[detokenizer_pb2.DetokenizeRequest], context: object
     ) -> AsyncGenerator[detokenizer_pb2.DetokenizeResponse, None]:
-        config = await _config(request_iterator)
-        look_ahead = config.look_ahead_frames if config.HasField("look_ahead_frames") else None
-        chunks = self._scheduler.decode(config.speaker.global_tokens, look_ahead, _codes(request_iterator))
-        async with aclosing(chunks):
-            async for samples in chunks:
-                audio = Audio(samples, self._sample_rate)
-                message = audio_pb2.Audio(samples=audio.to_bytes(), sample_rate_hertz=self._sample_rate)
-                yield detokenizer_pb2.DetokenizeResponse(audio=message)
+        requests = DetokenizeRequests(request_iterator, self._frames)
+        message = await requests.config()
+        self._revision.expect(Revision.from_proto(message.revision))
+        if digest := self._wanted(message.speaker):
+            yield detokenizer_pb2.DetokenizeResponse(wanted_speaker=digest)
+            self._speakers.keep(digest, await requests.speaker_state())
+        config = DetokenizationConfig.from_proto(message, self._speaker(message))
+        if config.priming is not None:
+            self._frames.check(config.priming.frames, "priming.frames")
+        first = config.priming.frames.end if config.priming else 0
+        async with aclosing(self._decoder.decode(config, requests.frames(first))) as chunks:
+            async for chunk in chunks:
+                yield chunk.to_proto()
 
+    def _wanted(self, speaker: speaker_pb2.Speaker) -> bytes:
+        """Empty where nothing is to be asked for."""
+        unknown = speaker.WhichOneof("identity") == "digest" and self._speakers.find(speaker.digest) is None
+        return speaker.digest if unknown else b""
 
-async def _config(requests: AsyncIterator[detokenizer_pb2.DetokenizeRequest]) -> detokenizer_pb2.DetokenizeConfig:
-    async for request in requests:
-        if request.WhichOneof("request") == "config":
-            return request.config
-        break
-    raise InvalidRequest("The first message must be the config.", field="config")
-
-
-async def _codes(requests: AsyncIterator[detokenizer_pb2.DetokenizeRequest]) -> AsyncGenerator[Sequence[int], None]:
-    async for request in requests:
-        if request.WhichOneof("request") != "codes":
-            raise InvalidRequest("Every message after the first must be codes.", field="codes")
-        yield request.codes.values
+    def _speaker(self, config: detokenizer_pb2.DetokenizeConfig) -> Speaker | None:
+        match config.speaker.WhichOneof("identity"):
+            case "state":
+                return Speaker.from_proto(config.speaker)
+            case "digest":
+                state = self._speakers.find(config.speaker.digest)
+                assert state is not None
+                return Speaker(state, tuple(config.speaker.global_tokens))
+            case _:
+                return None

@@ -13,11 +13,14 @@ class DetokenizerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         prefix = "voxline_detokenizer"
         self.streams = Gauge(f"{prefix}_streams", "Utterances being decoded.", registry=registry)
-        self.frames = Counter(f"{prefix}_frames", "Frames of codes taken in.", registry=registry)
-        self.backlog = Gauge(f"{prefix}_backlog_audio_seconds", "Audio whose codes wait for a step.", registry=registry)
+        self.frames = Counter(f"{prefix}_frames", "Frames taken in.", registry=registry)
+        self.primed = Counter(
+            f"{prefix}_primed_frames", "Frames decoded again for a replica that was lost.", registry=registry
+        )
+        self.backlog = Gauge(f"{prefix}_backlog_audio_seconds", "Audio of frames that wait.", registry=registry)
         self.waited = Histogram(
             f"{prefix}_queue_seconds",
-            "How long a chunk whose codes are there waits for its step.",
+            "How long a chunk whose frames are there waits for its step.",
             buckets=_STEP_SECONDS,
             registry=registry,
         )
@@ -25,11 +28,13 @@ class DetokenizerMetrics:
         self.seconds = Histogram(f"{prefix}_step_seconds", "Time of a step.", buckets=_STEP_SECONDS, registry=registry)
 
     @contextmanager
-    def step(self, streams: int, frames: int) -> Iterator[None]:
+    def step(self, streams: int, frames: int, again: int) -> Iterator[None]:
+        """`again`: how many of the frames another replica had decoded."""
         with self.seconds.time():
             yield
         self.batch.observe(streams)
         self.frames.inc(frames)
+        self.primed.inc(again)
 
 
 class TokenizerMetrics:
@@ -38,4 +43,3 @@ class TokenizerMetrics:
         self.batch = Histogram(f"{prefix}_batch_size", "Clips in a step.", buckets=_BATCH, registry=registry)
         self.audio_seconds = Counter(f"{prefix}_audio_seconds", "Reference audio read.", registry=registry)
         self.waiting = Gauge(f"{prefix}_waiting_clips", "Clips not yet in a step.", registry=registry)
-        self.remembered = Counter(f"{prefix}_remembered_clips", "Clips whose tokens were known.", registry=registry)

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import DirectoryPath, Field
 from pydantic_settings import SettingsConfigDict
 
+from services.codec.chunking import Chunking
 from services.runtime.compiled import CACHE
 from services.runtime.settings import Port, ServerSettings
 
@@ -16,6 +17,7 @@ class CodecSettings(ServerSettings):
     device: str = Field("cpu", description="What runs the model: cpu, or cuda for an NVIDIA GPU.")
     threads: int = Field(1, ge=1, description="CPU threads of the model.")
     max_batch: int = Field(16, ge=1, description="Most requests in one forward pass.")
+    cache_dir: Path = Field(CACHE, description="Folder of compiled operations and of what is known of a model's files.")
 
 
 class TokenizerSettings(CodecSettings):
@@ -26,7 +28,6 @@ class TokenizerSettings(CodecSettings):
     max_audio_bytes: int = Field(32 * 2**20, ge=1, description="Largest reference audio file.")
     min_audio_seconds: float = Field(0.5, gt=0, description="Shortest reference audio.")
     max_audio_seconds: float = Field(60.0, gt=0, description="Longest reference audio.")
-    remembered_clips: int = Field(256, ge=0, description="Recordings whose tokens are kept; 0 keeps none.")
 
 
 class DetokenizerSettings(CodecSettings):
@@ -39,8 +40,8 @@ class DetokenizerSettings(CodecSettings):
     precision: Literal["auto", "f32", "bf16"] = Field(
         "auto", description="Of the products; auto: bf16 on CPUs that are faster in it, else f32."
     )
-    cache_dir: Path = Field(CACHE, description="Folder of compiled operations.")
-    schedule: Literal["deadline", "arrival"] = Field(
-        "deadline", description="What is decoded first: for the listener who runs out soonest, or what came first."
-    )
     max_step_frames: int = Field(100, ge=1, description="Most frames in one forward pass; a first chunk waits for it.")
+
+    @property
+    def chunking(self) -> Chunking:
+        return Chunking(self.first_chunk_frames, self.max_chunk_frames, self.max_batch, self.max_step_frames)

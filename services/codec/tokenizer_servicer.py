@@ -1,37 +1,38 @@
-"""TokenizerService: a file to a speaker and codes."""
+"""TokenizerService: a file to a speaker and frames."""
 
 import asyncio
+from typing import Protocol
 
-from services.codec.audio.reference import ReferenceLimits, load_reference
-from services.codec.batching import TokenizeBatcher
-from services.codec.codec import Tokenizer
-from services.codec.memory import Remembered
-from voxline.v1 import tokenizer_pb2, tokenizer_pb2_grpc, tokens_pb2
+import numpy as np
+from numpy.typing import NDArray
+
+from services.codec.audio.reference import Reference, ReferenceLimits, load_reference
+from services.codec.codec import Heard
+from services.contract.model import Revision
+from services.contract.tokenization import TokenizedRecording
+from voxline.stages.v1 import tokenizer_pb2, tokenizer_pb2_grpc
+
+
+class Listener(Protocol):
+    """What hears who speaks in a clip, and what is said: a TokenizeBatcher."""
+
+    async def tokenize(self, clip: NDArray[np.float64]) -> Heard: ...
 
 
 class TokenizerServicer(tokenizer_pb2_grpc.TokenizerServiceServicer):
-    def __init__(
-        self, tokenizer: Tokenizer, batcher: TokenizeBatcher, limits: ReferenceLimits, remembered: Remembered
-    ) -> None:
-        self._sample_rate = tokenizer.sample_rate
-        self._batcher = batcher
+    def __init__(self, listener: Listener, sample_rate: int, limits: ReferenceLimits, revision: Revision) -> None:
+        self._listener = listener
+        self._sample_rate = sample_rate
         self._limits = limits
-        self._remembered = remembered
+        self._revision = revision
 
     async def Tokenize(  # noqa: N802
         self, request: tokenizer_pb2.TokenizeRequest, context: object
     ) -> tokenizer_pb2.TokenizeResponse:
-        if known := self._remembered.find(request.audio):
-            return known
-        answer = await self._tokenized(request.audio)
-        self._remembered.keep(request.audio, answer)
-        return answer
+        self._revision.expect(Revision.from_proto(request.revision))
+        reference = await asyncio.to_thread(self._read, request)
+        heard = await self._listener.tokenize(reference.clip.samples)
+        return TokenizedRecording(heard.speaker, heard.frames, reference.clip.seconds, reference.flac).to_proto()
 
-    async def _tokenized(self, audio: bytes) -> tokenizer_pb2.TokenizeResponse:
-        recording = await asyncio.to_thread(load_reference, audio, self._sample_rate, self._limits)
-        tokens = await self._batcher.tokenize(recording.samples)
-        return tokenizer_pb2.TokenizeResponse(
-            speaker=tokens_pb2.Speaker(global_tokens=tokens.global_tokens),
-            codes=tokens_pb2.Codes(values=tokens.semantic_tokens),
-            duration_seconds=recording.seconds,
-        )
+    def _read(self, request: tokenizer_pb2.TokenizeRequest) -> Reference:
+        return load_reference(request.audio, self._sample_rate, self._limits, keep=request.return_recording)

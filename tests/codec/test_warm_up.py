@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.codec.stream_scheduler import Chunking
+from services.codec.chunking import Chunking
 from services.codec.warm_up import warm_up
 
-from .test_stream_scheduler import ArithmeticDetokenizer, Counter
+from .arithmetic import ArithmeticDetokenizer, Counter
 
 
 class Recorder(ArithmeticDetokenizer):
@@ -16,8 +18,8 @@ class Recorder(ArithmeticDetokenizer):
         super().__init__()
         self.steps: dict[int, list[int]] = defaultdict(list)
 
-    def step(self, items: Sequence[tuple[Counter, Sequence[int], bool]]) -> list[np.ndarray]:
-        (size,) = {len(codes) for _, codes, _ in items}
+    def step(self, items: Sequence[tuple[Counter, NDArray[Any], bool]]) -> list[np.ndarray]:
+        (size,) = {len(frames) for _, frames, _ in items}
         self.steps[len(items)].append(size)
         return super().step(items)
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from services.codec.families.spark.decoder import SparkDetokenizer
+from services.contract.families.spark import SparkSpeaker
 
 TINY = Path(__file__).parent / "spark-tiny"
 WAVES = {f"random{index}": "wav" for index in range(4)} | dict.fromkeys(
@@ -45,7 +46,7 @@ def test_the_streamed_waveform_is_the_references(
 ) -> None:
     """All eight utterances in one batch, ten tokens a step."""
     spoken = {case: tokens(expected, case) for case in WAVES}
-    streams = {case: detokenizer.open(speaker) for case, (speaker, _) in spoken.items()}
+    streams = {case: detokenizer.open(SparkSpeaker(tuple(speaker)).speaker()) for case, (speaker, _) in spoken.items()}
     heard: dict[str, list[NDArray[np.float32]]] = {case: [] for case in WAVES}
     for start in range(0, 360, 10):
         going = [case for case, (_, codes) in spoken.items() if start < len(codes)]
@@ -62,7 +63,7 @@ def test_the_streamed_waveform_is_the_references(
 def test_the_d_vector_is_the_references(
     detokenizer: SparkDetokenizer, expected: Mapping[str, NDArray[Any]], case: str
 ) -> None:
-    d_vector = detokenizer.open(tokens(expected, case)[0]).d_vector
+    d_vector = detokenizer.open(SparkSpeaker(tuple(tokens(expected, case)[0])).speaker()).d_vector
     np.testing.assert_allclose(d_vector.numpy(), expected[f"{case}/d_vector"], rtol=0, atol=1e-5)
 
 

@@ -39,7 +39,7 @@ def tokenizer() -> SparkTokenizer:
 @pytest.fixture(scope="module")
 def clips() -> dict[str, Samples]:
     return {
-        name: load_reference((TINY / file).read_bytes(), 16_000, ReferenceLimits()).samples
+        name: load_reference((TINY / file).read_bytes(), 16_000, ReferenceLimits()).clip.samples
         for name, file in FILES.items()
     }
 

@@ -55,7 +55,7 @@ class ExportedVoice:
 
     def d_vector(self, samples: Samples) -> NDArray[np.float32]:
         """Of the codec's own speaker encoder."""
-        stream = self._detokenizer.open(self.tokens(samples).global_tokens)
+        stream = self._detokenizer.open(self.tokens(samples).speaker)
         vector: NDArray[np.float32] = stream.d_vector.cpu().numpy()
         return vector
 

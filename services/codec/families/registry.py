@@ -4,6 +4,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from services.contract.model import Revision
+
 # name -> role -> "module:Class"; each class has `load(model_dir, device)`, with options.
 FAMILIES = {
     "spark": {
@@ -11,6 +13,15 @@ FAMILIES = {
         "detokenizer": "services.codec.families.spark.decoder:SparkDetokenizer",
     },
 }
+
+# name -> "module:function" of a checkpoint's folder and a cache: the revision of the codec.
+REVISIONS = {"spark": "services.contract.families.spark:codec_revision"}
+
+
+def revision(family: str, model_dir: Path, cache: Path) -> Revision:
+    """What the codec is made of. Reads all of it, unless the cache knows it."""
+    module, name = REVISIONS[family].split(":")
+    return Revision(codec=getattr(import_module(module), name)(model_dir, cache))
 
 
 def load(family: str, role: str, model_dir: Path, threads: int, device: str = "cpu", **options: object) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import inf
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -33,6 +33,9 @@ from services.codec.families.spark.layers.kernels import keep_shapes
 from services.codec.families.spark.layers.prenet import Prenet
 from services.codec.families.spark.layers.speaker import SpeakerDecoder
 from services.codec.families.spark.weights import Weights
+from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import CodeFormat, FrameFormat
+from services.contract.speaker import Speaker
 from services.runtime.compiled import CACHE
 from services.runtime.errors import InvalidRequest
 
@@ -72,7 +75,10 @@ class DecoderStream:
     ended: bool = False
 
 
-Item = tuple[DecoderStream, Sequence[int], bool]
+Codes = Sequence[int] | NDArray[Any]
+"""Semantic tokens: [n], or [n, 1] as frames have them."""
+
+Item = tuple[DecoderStream, Codes, bool]
 """One stream's share of a step: the stream, its next semantic tokens, and whether its utterance ends with them."""
 
 
@@ -98,18 +104,19 @@ class SparkDetokenizer:
         codec = config.codec
         self.sample_rate = config.audio.sample_rate
         self.hop = codec.decoder.hop
-        self.frame_rate = self.sample_rate / self.hop
+        self.frame_format = FrameFormat(self.sample_rate / self.hop, CodeFormat(1, codec.quantizer.codebook_size))
         self.codebook_size = codec.quantizer.codebook_size
         self.global_token_count = codec.speaker_encoder.token_num
         self.global_codebook_size = codec.speaker_encoder.codebook_size
         self.device = device
         self.dtype = cpu.dtype if cpu else torch.float32
-        self.makes_code = cpu is None
+        self.engine, self.makes_code = ("cpu", False) if cpu else ("torch", True)
         self.codebook = weights.load(partial(Codebook, codec.quantizer), "quantizer").to(device)
         self.speaker = weights.load(partial(SpeakerDecoder, codec.speaker_encoder), "speaker_encoder").to(device)
         self.prenet = weights.load(partial(Prenet, codec.prenet), "prenet").to(device)
         self.generator = weights.load(partial(WaveGenerator, codec.decoder), "decoder").to(device)
-        self.receptive_field = int(reach(self.prenet)) + self.generator.look_ahead
+        # To either side. The guesses that a sample rests on reach no further: see `Joint`.
+        self.left_field = self.right_field = int(reach(self.prenet)) + self.generator.look_ahead
         parts = nn.ModuleList((self.prenet, self.generator))
         self._spare_tokens = forward_tokens(parts) if device.type == "cpu" else inf
         if cpu:
@@ -142,20 +149,31 @@ class SparkDetokenizer:
         _log.info("decoding", extra={"products": type_name, "operations": "compiled" if cpu else "torch's"})
         return cls(config, Weights.read(model_dir / "BiCodec", PREFIXES), torch.device(device), cpu)
 
+    @property
+    def frame_rate(self) -> float:
+        return self.frame_format.frame_rate
+
+    @property
+    def any_speaker(self) -> Speaker:
+        """One that it can decode, to try it with."""
+        return SparkSpeaker((0,) * self.global_token_count).speaker()
+
     @torch.inference_mode()
-    def open(self, global_tokens: Sequence[int], look_ahead: int | None = None) -> DecoderStream:
+    def open(self, speaker: Speaker | None, look_ahead: int | None = None) -> DecoderStream:
         """A stream for one utterance of one speaker; look-ahead in tokens, None for full. InvalidRequest names
-        `global_tokens` or `look_ahead_frames`."""
+        `speaker` or `look_ahead_frames`."""
         if look_ahead is not None and look_ahead < 0:
             raise InvalidRequest(f"look-ahead {look_ahead} is negative", field="look_ahead_frames")
-        d_vector, modulation = self._conditioned(self._checked(global_tokens))
+        if speaker is None:
+            raise InvalidRequest("This model needs a speaker.", field="speaker")
+        d_vector, modulation = self._conditioned(self._checked(SparkSpeaker.of(speaker, "speaker").global_tokens))
         return DecoderStream(look_ahead, d_vector, modulation, self._layout.fresh(self.device))
 
     @torch.inference_mode()
     def step(self, items: Sequence[Item]) -> list[Samples]:
         """Advance many streams: for each the audio [n * hop] in (-1, 1) that is now due, float32.
 
-        All is checked before anything is computed: an InvalidRequest (`codes`) leaves every stream as it was.
+        All is checked before anything is computed: an InvalidRequest (`frames`) leaves every stream as it was.
         """
         turns = [self._turn(stream, codes, last) for stream, codes, last in items]
         heard = [np.zeros(0, np.float32)] * len(turns)
@@ -165,17 +183,17 @@ class SparkDetokenizer:
                 heard[index] = samples
         return heard
 
-    def decode(self, global_tokens: Sequence[int], codes: Sequence[int]) -> Samples:
+    def decode(self, global_tokens: Sequence[int], codes: Codes) -> Samples:
         """A whole utterance: [len(codes) * hop]."""
-        return self.step([(self.open(global_tokens), codes, True)])[0]
+        return self.step([(self.open(SparkSpeaker(tuple(global_tokens)).speaker()), codes, True)])[0]
 
-    def _turn(self, stream: DecoderStream, codes: Sequence[int], last: bool) -> Turn:
+    def _turn(self, stream: DecoderStream, codes: Codes, last: bool) -> Turn:
         assert not stream.ended, "the utterance has ended"
-        new = [int(code) for code in codes]
+        new: list[int] = np.asarray(codes, int).ravel().tolist()
         wrong = next((code for code in new if not 0 <= code < self.codebook_size), None)
         if wrong is not None:
-            raise InvalidRequest(f"code {wrong} is not in [0, {self.codebook_size})", field="codes")
-        full = self.receptive_field
+            raise InvalidRequest(f"code {wrong} is not in [0, {self.codebook_size})", field="frames")
+        full = self.right_field
         look_ahead = full if stream.look_ahead is None else min(stream.look_ahead, full)
         due = max(0, stream.received + len(new) - (0 if last else look_ahead) - stream.emitted)
         guessed = full - look_ahead if due and not last else 0
@@ -212,14 +230,14 @@ class SparkDetokenizer:
         d_vector = self.speaker(torch.tensor([global_tokens], device=self.device))
         return d_vector[0], self.prenet.modulate(d_vector)[0]
 
-    def _checked(self, tokens: Sequence[int]) -> tuple[int, ...]:
+    def _checked(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
         if len(tokens) != self.global_token_count:
             raise InvalidRequest(
-                f"{len(tokens)} global tokens, expected {self.global_token_count}", field="global_tokens"
+                f"The speaker has {len(tokens)} global tokens, expected {self.global_token_count}.", field="speaker"
             )
-        wrong = next((token for token in tokens if not 0 <= token < self.global_codebook_size), None)
+        wrong = next((token for token in tokens if token >= self.global_codebook_size), None)
         if wrong is not None:
             raise InvalidRequest(
-                f"global token {wrong} is not in [0, {self.global_codebook_size})", field="global_tokens"
+                f"The speaker's global token {wrong} is not in [0, {self.global_codebook_size}).", field="speaker"
             )
-        return tuple(map(int, tokens))
+        return tokens

@@ -27,6 +27,9 @@ from services.codec.families.spark.quantizer import CodebookSearch
 from services.codec.families.spark.speaker import SpeakerEncoder
 from services.codec.families.spark.wav2vec2 import Wav2Vec2Features
 from services.codec.families.spark.weights import CheckpointError, Weights
+from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import CodeFormat, FrameFormat, Frames
+from services.contract.speaker import Speaker
 from services.runtime.errors import InvalidRequest
 
 WAV2VEC2 = "wav2vec2-large-xlsr-53"
@@ -43,9 +46,19 @@ class VoiceTokens:
         if not self.global_tokens or not self.semantic_tokens:
             raise ValueError("a recording has at least one global and one semantic token")
 
+    @property
+    def speaker(self) -> Speaker:
+        return SparkSpeaker(self.global_tokens).speaker()
+
+    @property
+    def frames(self) -> Frames:
+        return Frames.of_codes(self.semantic_tokens)
+
 
 class SparkTokenizer:
     """Made by `load`. Not thread-safe: one `tokenize` at a time."""
+
+    engine = "torch"
 
     def __init__(self, config: SparkConfig, features: Wav2Vec2Features, weights: Weights) -> None:
         codec = config.codec
@@ -91,6 +104,10 @@ class SparkTokenizer:
     @property
     def frame_rate(self) -> float:
         return self.sample_rate / self.config.audio.latent_hop_length
+
+    @property
+    def frame_format(self) -> FrameFormat:
+        return FrameFormat(self.frame_rate, CodeFormat(1, self.codebook_size))
 
     @property
     def codebook_size(self) -> int:

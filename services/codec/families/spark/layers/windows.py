@@ -163,6 +163,11 @@ class Joint(Stateful):
     every feed. The joint declares certain what this feed makes audible and `margin` columns more, so behind it they are
     computed once; it drops them when they come again. `reach`: columns to the right that an audible sample depends on
     here; `rate`: columns per token. No made-up token becomes certain: the margin is cut to the look-ahead.
+
+    What became certain at a cut may rest on the guesses of that cut, so a stream that is begun anew in the middle must
+    be cut as before. How far back: an audible sample rests on columns here up to `reach` to its left, and those became
+    certain with the first cut that was audible beyond them less the margin. So cuts matter up to reach + margin to the
+    left. That lies within the field of the whole model if the margin is no wider than what stands before the joint.
     """
 
     def __init__(self, *, reach: int, margin: int, rate: int) -> None:

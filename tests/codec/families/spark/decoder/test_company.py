@@ -38,7 +38,7 @@ def together(detokenizer: SparkDetokenizer, utterances: list[Utterance], most: i
     """At most `most` at a time, in turns that chance decides."""
     draw = random.Random(most)
     plans = [cuts(spoken.codes, place) for place, spoken in enumerate(utterances)]
-    streams = [detokenizer.open(spoken.global_tokens, LOOK_AHEAD) for spoken in utterances]
+    streams = [detokenizer.open(spoken.speaker, LOOK_AHEAD) for spoken in utterances]
     heard: list[list[Samples]] = [[] for _ in utterances]
     while waiting := [place for place, plan in enumerate(plans) if plan]:
         chosen = draw.sample(waiting, min(most, len(waiting)))

@@ -144,7 +144,7 @@ def test_snake_is_torchs(library: Library, channels: int, dtype: torch.dtype) ->
 def streamed(detokenizer: SparkDetokenizer, count: int, most: int) -> list[Samples]:
     """Utterances of several lengths, in pieces, `most` streams a step."""
     spoken = [utterance(detokenizer, 20 + 7 * seed, seed) for seed in range(count)]
-    streams = [detokenizer.open(each.global_tokens, LOOK_AHEAD) for each in spoken]
+    streams = [detokenizer.open(each.speaker, LOOK_AHEAD) for each in spoken]
     heard: list[list[Samples]] = [[] for _ in spoken]
     for place in range(0, 20 + 7 * count, 11):
         items = [

@@ -9,6 +9,8 @@ from services.codec.families.spark.decoder import SparkDetokenizer
 from services.codec.families.spark.layers.convolution import reach
 from services.codec.families.spark.layers.generator import WaveGenerator
 from services.codec.families.spark.layers.prenet import Prenet
+from services.contract.families.spark import SparkSpeaker
+from services.contract.speaker import Speaker
 from services.runtime.errors import InvalidRequest
 
 
@@ -36,16 +38,25 @@ def test_the_published_sizes_reach_67_tokens() -> None:
 def test_an_utterance_of_no_tokens_is_silent(detokenizers: dict[str, SparkDetokenizer]) -> None:
     odd = detokenizers["odd"]
     assert odd.decode([0, 0, 0], []).shape == (0,)
-    streams = [odd.open([0, 0, 0], look_ahead) for look_ahead in (None, 0)]
+    streams = [odd.open(odd.any_speaker, look_ahead) for look_ahead in (None, 0)]
     assert [len(samples) for samples in odd.step([(stream, [], False) for stream in streams])] == [0, 0]
     assert [len(samples) for samples in odd.step([(stream, [], True) for stream in streams])] == [0, 0]
 
 
-@pytest.mark.parametrize("tokens", [[0, 0], [0, 0, 0, 0], [], [0, -1, 0], [0, 0, 28]])
+@pytest.mark.parametrize("tokens", [[0, 0], [0, 0, 0, 0], [], [0, 0, 28]])
 def test_wrong_global_tokens_are_refused(detokenizers: dict[str, SparkDetokenizer], tokens: list[int]) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        detokenizers["odd"].open(tokens)
-    assert caught.value.field == "global_tokens"
+        detokenizers["odd"].open(SparkSpeaker(tuple(tokens)).speaker())
+    assert caught.value.field == "speaker"
+
+
+@pytest.mark.parametrize("speaker", [None, Speaker(b"\xff")])
+def test_a_speaker_that_is_none_of_sparks_is_refused(
+    detokenizers: dict[str, SparkDetokenizer], speaker: Speaker | None
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        detokenizers["odd"].open(speaker)
+    assert (caught.value.field or "").startswith("speaker")
 
 
 @pytest.mark.parametrize("code", [-1, 53, 10**12])
@@ -53,11 +64,11 @@ def test_a_wrong_code_is_refused_and_leaves_every_stream_as_it_was(
     detokenizers: dict[str, SparkDetokenizer], code: int
 ) -> None:
     odd = detokenizers["odd"]
-    good, bad = odd.open([1, 2, 3]), odd.open([3, 2, 1])
+    good, bad = (odd.open(SparkSpeaker(tokens).speaker()) for tokens in ((1, 2, 3), (3, 2, 1)))
     codes = list(range(50))
     with pytest.raises(InvalidRequest) as caught:
         odd.step([(good, codes[:20], False), (bad, [5, code], False)])
-    assert caught.value.field == "codes"
+    assert caught.value.field == "frames"
     heard = odd.step([(good, codes, True), (bad, codes, True)])
     for samples, speaker in zip(heard, ([1, 2, 3], [3, 2, 1]), strict=True):
         np.testing.assert_allclose(samples, odd.decode(speaker, codes), rtol=0, atol=1e-5)
@@ -65,7 +76,7 @@ def test_a_wrong_code_is_refused_and_leaves_every_stream_as_it_was(
 
 def test_negative_look_ahead_is_refused(detokenizers: dict[str, SparkDetokenizer]) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        detokenizers["odd"].open([0, 0, 0], -1)
+        detokenizers["odd"].open(detokenizers["odd"].any_speaker, -1)
     assert caught.value.field == "look_ahead_frames"
 
 

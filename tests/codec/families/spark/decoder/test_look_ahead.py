@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from services.codec.families.spark.decoder import Samples, SparkDetokenizer
 from services.codec.families.spark.layers.convolution import computed, reach, reset_computed
+from services.contract.families.spark import SparkSpeaker
 
 NAMES = ["even", "odd", "narrow", "wide"]
 Utterance = tuple[list[int], list[int]]
@@ -22,7 +23,7 @@ def utterance(detokenizer: SparkDetokenizer, length: int, seed: int = 0) -> Utte
 
 
 def streamed(detokenizer: SparkDetokenizer, spoken: Utterance, look_ahead: int | None, chunk: int = 10) -> Samples:
-    stream = detokenizer.open(spoken[0], look_ahead)
+    stream = detokenizer.open(SparkSpeaker(tuple(spoken[0])).speaker(), look_ahead)
     length = len(spoken[1])
     pieces = [
         detokenizer.step([(stream, spoken[1][start : start + chunk], start + chunk >= length)])[0]
@@ -44,8 +45,8 @@ def test_a_token_is_heard_once_so_many_more_are_there(
 ) -> None:
     detokenizer = detokenizers[name]
     speaker, codes = utterance(detokenizer, 60)
-    stream = detokenizer.open(speaker, look_ahead)
-    waits = min(look_ahead, detokenizer.receptive_field)
+    stream = detokenizer.open(SparkSpeaker(tuple(speaker)).speaker(), look_ahead)
+    waits = min(look_ahead, detokenizer.right_field)
     heard = 0
     for start in range(0, 60, 3):
         heard += len(detokenizer.step([(stream, codes[start : start + 3], False)])[0])
@@ -55,13 +56,13 @@ def test_a_token_is_heard_once_so_many_more_are_there(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_more_look_ahead_is_closer_and_the_receptive_field_exact(
+def test_more_look_ahead_is_closer_and_the_right_field_exact(
     detokenizers: dict[str, SparkDetokenizer], name: str
 ) -> None:
     detokenizer = detokenizers[name]
     spoken = utterance(detokenizer, 200)
     whole = detokenizer.decode(*spoken)
-    full = detokenizer.receptive_field
+    full = detokenizer.right_field
     errors = [error(streamed(detokenizer, spoken, waits), whole) for waits in (0, full // 3, 2 * full // 3, full)]
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > 1e-2
@@ -75,10 +76,10 @@ def test_look_ahead_may_change_and_full_look_ahead_is_exact_again(
     detokenizers: dict[str, SparkDetokenizer], name: str, changes: list[tuple[int, int | None]]
 ) -> None:
     detokenizer = detokenizers[name]
-    reach = detokenizer.receptive_field
+    reach = detokenizer.right_field
     before = sum(chunk for chunk, _ in changes)
     speaker, codes = utterance(detokenizer, before + 3 * reach)
-    stream = detokenizer.open(speaker)
+    stream = detokenizer.open(SparkSpeaker(tuple(speaker)).speaker())
     pieces, position = [], 0
     for chunk, look_ahead in changes:
         stream.look_ahead = look_ahead
@@ -98,7 +99,10 @@ def test_streams_of_any_look_ahead_share_a_batch(detokenizers: dict[str, SparkDe
     detokenizer = detokenizers[name]
     waits = [0, 3, 8, None, 1, None, 12, 5]
     spoken = [utterance(detokenizer, 60 + 5 * row, row) for row in range(8)]
-    streams = [detokenizer.open(speaker, look_ahead) for (speaker, _), look_ahead in zip(spoken, waits, strict=True)]
+    streams = [
+        detokenizer.open(SparkSpeaker(tuple(speaker)).speaker(), look_ahead)
+        for (speaker, _), look_ahead in zip(spoken, waits, strict=True)
+    ]
     pieces: list[list[NDArray[np.float32]]] = [[] for _ in spoken]
     for start in range(0, 100, 10):
         rows = [row for row in range(8) if start < len(spoken[row][1])]

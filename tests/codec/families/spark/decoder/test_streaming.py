@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from services.codec.families.spark.decoder import Samples, SparkDetokenizer
 from services.codec.families.spark.layers.convolution import computed, convolutions, reset_computed
+from services.contract.families.spark import SparkSpeaker
+from services.contract.speaker import Speaker
 
 NAMES = ["even", "odd", "narrow", "wide"]
 chunkings = st.lists(st.integers(0, 40), max_size=12)
@@ -19,6 +21,10 @@ chunkings = st.lists(st.integers(0, 40), max_size=12)
 class Utterance:
     global_tokens: list[int]
     codes: list[int]
+
+    @property
+    def speaker(self) -> Speaker:
+        return SparkSpeaker(tuple(self.global_tokens)).speaker()
 
 
 def utterance(detokenizer: SparkDetokenizer, length: int, seed: int) -> Utterance:
@@ -31,7 +37,7 @@ def streamed(
     detokenizer: SparkDetokenizer, spoken: Utterance, chunks: Sequence[int], look_ahead: int | None = None
 ) -> Samples:
     """Feed pieces of `chunks` codes, each as it comes, then nothing but the end."""
-    stream = detokenizer.open(spoken.global_tokens, look_ahead)
+    stream = detokenizer.open(spoken.speaker, look_ahead)
     heard, position = [], 0
     for chunk in chunks:
         heard += detokenizer.step([(stream, spoken.codes[position : position + chunk], False)])
@@ -71,11 +77,11 @@ def test_any_chunking_gives_the_whole_waveform(
 def test_audio_comes_as_soon_as_it_is_determined(detokenizers: dict[str, SparkDetokenizer], name: str) -> None:
     detokenizer = detokenizers[name]
     spoken = utterance(detokenizer, 80, 1)
-    stream = detokenizer.open(spoken.global_tokens)
+    stream = detokenizer.open(spoken.speaker)
     heard = 0
     for received, code in enumerate(spoken.codes, start=1):
         heard += len(detokenizer.step([(stream, [code], False)])[0])
-        assert heard == max(0, received - detokenizer.receptive_field) * detokenizer.hop
+        assert heard == max(0, received - detokenizer.right_field) * detokenizer.hop
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +108,7 @@ def test_streams_in_one_batch_do_not_touch_one_another(
     detokenizer = detokenizers[name]
     lengths = data.draw(st.lists(st.integers(0, 70), min_size=8, max_size=8), label="lengths")
     spoken = [utterance(detokenizer, length, seed) for seed, length in enumerate(lengths)]
-    streams = [detokenizer.open(each.global_tokens) for each in spoken]
+    streams = [detokenizer.open(each.speaker) for each in spoken]
     heard: list[list[Samples]] = [[] for _ in spoken]
     position = [0] * len(spoken)
     going = set(range(len(spoken)))
