@@ -28,14 +28,14 @@ from rich.table import Table
 from services.cli.model import BUNDLED
 from services.codec.families.spark.decoder import Samples, SparkDetokenizer
 from services.codec.families.spark.layers.convolution import computed, reset_computed
-from services.contract.families.spark import SparkSpeaker
+from services.contract.design import DesignedVoice
+from services.contract.generation import MadeUpVoice
+from services.contract.speaker import Speaker
 from services.llm.engines import engine_loader
 from services.llm.engines.engine import Engine, EngineOptions
-from services.llm.events import CodesDrawn, SpeakerNamed
 from services.llm.families import load_family
 from services.llm.families.family import Family
-from services.llm.sampling import Sampling
-from services.llm.voices import Design, DesignedVoice
+from services.llm.sampling import ResolvedSampling
 from training.codec.spectra import MELS, Spectra
 
 SENTENCES = Path(__file__).with_name("speech") / "sentences.txt"
@@ -44,7 +44,7 @@ LOOK_AHEADS = (0, 4, 6, 8, 12, 16, 24, 32, None)
 
 @dataclass(frozen=True)
 class Utterance:
-    global_tokens: tuple[int, ...]
+    speaker: Speaker
     codes: tuple[int, ...]
 
 
@@ -79,7 +79,8 @@ def main(
 
 async def speak(model: Path, count: int) -> list[Utterance]:
     family = load_family("spark", model)
-    voices = [DesignedVoice(Design(design.gender)) for design in family.description.voices[:2]]
+    designs = [voice.design for voice in family.description.built_in_voices if voice.design]
+    voices = [MadeUpVoice(DesignedVoice(design.gender)) for design in designs[:2]]
     sentences = islice(cycle(SENTENCES.read_text().splitlines()), count)
     with tempfile.TemporaryDirectory() as cache:
         options = EngineOptions("int8", threads=1, max_batch=1, cache_directory=Path(cache))
@@ -93,25 +94,22 @@ async def speak(model: Path, count: int) -> list[Utterance]:
             await engine.close()
 
 
-async def utterance(family: Family, engine: Engine, text: str, voice: DesignedVoice, seed: int) -> Utterance:
+async def utterance(family: Family, engine: Engine, text: str, voice: MadeUpVoice, seed: int) -> Utterance:
     prompt = family.prompt(text, voice)
-    reader = family.reader(prompt)
-    sampling = Sampling(max_tokens=prompt.limits.usual_most, min_tokens=prompt.limits.shortest, seed=seed)
-    speaker: tuple[int, ...] = ()
-    codes: list[int] = []
+    limits = prompt.limits
+    sampling = ResolvedSampling(max_tokens=limits.usual_most, min_tokens=limits.shortest, seed=seed)
+    ids: list[int] = []
     async with aclosing(engine.generate(prompt.ids, sampling, family.stop_ids)) as chunks:
-        async for ids in chunks:
-            for event in reader.read(ids):
-                match event:
-                    case SpeakerNamed():
-                        speaker = event.speaker.global_tokens
-                    case CodesDrawn():
-                        codes.extend(event.codes)
-    return Utterance(speaker, tuple(codes))
+        async for drawn in chunks:
+            ids.extend(drawn)
+    told = family.reader(prompt).read([each for each in ids if each not in family.stop_ids], last=True)
+    assert told.speaker is not None
+    assert told.frames is not None
+    return Utterance(told.speaker, tuple(told.frames.codes))
 
 
 def measure(detokenizer: SparkDetokenizer, spoken: list[Utterance], look_ahead: int | None, chunk: int) -> Row:
-    wholes = [detokenizer.decode(each.global_tokens, each.codes) for each in spoken]
+    wholes = [detokenizer.decode(each.speaker.global_tokens, each.codes) for each in spoken]
     for part in (detokenizer.prenet, detokenizer.generator):
         reset_computed(part)
     start = time.process_time()
@@ -131,7 +129,7 @@ def measure(detokenizer: SparkDetokenizer, spoken: list[Utterance], look_ahead: 
 
 
 def stream(detokenizer: SparkDetokenizer, spoken: Utterance, look_ahead: int | None, chunk: int) -> Iterator[Samples]:
-    state = detokenizer.open(SparkSpeaker(spoken.global_tokens).speaker(), look_ahead)
+    state = detokenizer.open(spoken.speaker, look_ahead)
     for start in range(0, len(spoken.codes), chunk):
         end = start + chunk
         yield from detokenizer.step([(state, spoken.codes[start:end], end >= len(spoken.codes))])

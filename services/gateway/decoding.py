@@ -62,7 +62,7 @@ def _priming(utterance: Utterance, sizes: list[int], model: Model) -> Priming | 
     first = max(0, end - model.detokenizer.left_field)
     covered = len(sizes)
     start = end
-    while covered and start - sizes[covered - 1] >= first:
+    while covered and start > first:
         covered -= 1
         start -= sizes[covered]
     return Priming(utterance.between(first, end), end, tuple(sizes[covered:]))

@@ -40,13 +40,13 @@ class ReplicaProcess:
 
     async def start(self) -> None:
         """Returns when it serves."""
-        pipe = asyncio.subprocess.PIPE
         command = (*self._command, "--port", str(self.port), "--metrics-port", "0")
-        self._process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=pipe, stderr=pipe)
-        assert self._process.stderr is not None
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, stderr=asyncio.subprocess.PIPE
+        )
         async with asyncio.timeout(START_SECONDS):
             while '"serving"' not in (line := (await self._line()).decode()):
-                pass
+                print(line, end="")
         said = json.loads(line)
         self.port, self.metrics_port = said["port"], said["metrics_port"]
         self._drain = asyncio.create_task(self._read_on())
@@ -69,11 +69,10 @@ class ReplicaProcess:
 
     async def _line(self) -> bytes:
         assert self._process is not None
-        assert self._process.stdout is not None
         assert self._process.stderr is not None
-        line = await self._process.stdout.readline()
+        line = await self._process.stderr.readline()
         if not line:
-            raise RuntimeError((await self._process.stderr.read()).decode())
+            raise RuntimeError(f"{self.stage} ended while it started; the test's output has its log.")
         return line
 
     async def _read_on(self) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from services.contract.digests import digest
 from services.llm.engines.engine import EngineModel
 from services.llm.weights import Weights
 
@@ -18,18 +19,16 @@ def converted(
 
     It appears whole by a rename, so processes that start together may all make it. Raises UnusableCheckpoint, OSError.
     """
-    target = cache / f"{kind}-{_digest(model, recipe)}"
+    target = cache / f"{kind}-{_name(model, recipe, cache)}"
     if not target.exists():
         _made(target, make)
     return target
 
 
-def _digest(model: EngineModel, recipe: Mapping[str, object]) -> str:
-    digest = hashlib.sha256(json.dumps({**recipe, "allowed": model.allowed}).encode())
-    for path in (model.directory / "config.json", *Weights(model.directory).paths):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:32]
+def _name(model: EngineModel, recipe: Mapping[str, object], cache: Path) -> str:
+    files = (model.directory / "config.json", *Weights(model.directory).paths)
+    known = {**recipe, "allowed": model.allowed, "files": digest(model.directory, files, cache)}
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
 def _made(target: Path, make: Callable[[Path], object]) -> None:
