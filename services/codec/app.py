@@ -59,11 +59,7 @@ def detokenizer_stage(settings: DetokenizerSettings) -> CodecStage:
     )
     registry = CollectorRegistry()
     chunking = Chunking(
-        settings.first_chunk_frames,
-        settings.max_chunk_frames,
-        settings.max_batch,
-        settings.max_step_frames,
-        settings.schedule,
+        settings.first_chunk_frames, settings.max_chunk_frames, settings.max_batch, settings.max_step_frames
     )
     warm_up(detokenizer, chunking)
     scheduler = StreamScheduler(detokenizer, chunking, DetokenizerMetrics(registry))

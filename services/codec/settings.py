@@ -40,7 +40,4 @@ class DetokenizerSettings(CodecSettings):
         "auto", description="Of the products; auto: bf16 on CPUs that are faster in it, else f32."
     )
     cache_dir: Path = Field(CACHE, description="Folder of compiled operations.")
-    schedule: Literal["deadline", "arrival"] = Field(
-        "deadline", description="What is decoded first: for the listener who runs out soonest, or what came first."
-    )
     max_step_frames: int = Field(100, ge=1, description="Most frames in one forward pass; a first chunk waits for it.")

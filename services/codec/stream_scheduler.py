@@ -10,11 +10,11 @@ runs, streams become ready, so the batch grows with the load by itself, up to a 
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal
+from typing import Generic
 
 from services.codec.codec import Detokenizer, Samples, Stream
 from services.codec.metrics import DetokenizerMetrics
@@ -23,16 +23,12 @@ from services.runtime.errors import InvalidRequest, StageUnavailable
 
 @dataclass(frozen=True)
 class Chunking:
-    """The first chunk of audio that is worth a step, and the most that one is held back for; what a step may take.
-
-    `schedule`: what comes first of what is ready, the listener who runs out soonest or the chunk that came first.
-    """
+    """The first chunk of audio that is worth a step, and the most that one is held back for; what a step may take."""
 
     first_frames: int
     max_frames: int
     max_batch: int
     max_step_frames: int
-    schedule: Literal["deadline", "arrival"] = "deadline"
 
     @property
     def needed_at_first(self) -> int:
@@ -160,9 +156,8 @@ class StreamScheduler(Generic[Stream]):
                 self._deliver(utterance, samples, last)
 
     def _due(self) -> list[_Utterance[Stream]]:
-        """What comes next, in the order of the schedule: at least one utterance, if any is ready."""
-        order = _ORDERS[self._chunking.schedule]
-        ready = sorted((utterance for utterance in self._utterances if utterance.ready), key=order)
+        """What comes next, the listener who runs out soonest first: at least one utterance, if any is ready."""
+        ready = sorted((each for each in self._utterances if each.ready), key=lambda each: each.due)
         batch = ready[: self._chunking.max_batch]
         room = self._chunking.max_step_frames
         sums = itertools.accumulate(utterance.next_frames for utterance in batch)
@@ -192,12 +187,6 @@ class StreamScheduler(Generic[Stream]):
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-_ORDERS: dict[str, Callable[[_Utterance[Any]], float]] = {
-    "deadline": lambda utterance: utterance.due,
-    "arrival": lambda utterance: utterance.ready_since or 0.0,
-}
 
 
 async def _delivered(utterance: _Utterance[Stream]) -> AsyncIterator[Samples]:

@@ -154,20 +154,6 @@ async def test_the_listener_who_runs_out_first_is_served_first(detokenizer, regi
     await scheduler.close()
 
 
-async def test_by_arrival_a_newcomer_waits_its_turn(detokenizer, registry) -> None:
-    chunking = Chunking(2, 8, 4, 8, schedule="arrival")
-    scheduler = StreamScheduler(detokenizer, chunking, DetokenizerMetrics(registry))
-    early = [scheduler.decode([0], 0, codes(range(100 * n, 100 * n + 90), 90)) for n in (1, 2, 3, 4)]
-    for stream in early:
-        await anext(stream)
-    before = len(detokenizer.served)
-    await collected(scheduler.decode([0], 0, codes(range(500, 502), 2)))
-    assert detokenizer.served[before:].index(5) > 2
-    for stream in early:
-        await stream.aclose()
-    await scheduler.close()
-
-
 async def test_chunks_that_wait_and_audio_in_hand_are_counted(scheduler, registry) -> None:
     async def seven_then_wait() -> AsyncGenerator[Sequence[int], None]:
         yield list(range(7))
