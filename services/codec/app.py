@@ -13,7 +13,6 @@ from services.codec.batching import TokenizeBatcher
 from services.codec.codec import Detokenizer, Tokenizer
 from services.codec.detokenizer_servicer import DetokenizerServicer
 from services.codec.families.registry import load
-from services.codec.memory import Remembered
 from services.codec.metrics import DetokenizerMetrics, TokenizerMetrics
 from services.codec.model_servicer import ModelServicer, describe
 from services.codec.settings import CodecSettings, DetokenizerSettings, TokenizerSettings
@@ -39,9 +38,8 @@ def tokenizer_stage(settings: TokenizerSettings) -> CodecStage:
     tokenizer: Tokenizer = load(settings.family, "tokenizer", settings.model, settings.threads, settings.device)
     registry = CollectorRegistry()
     limits = ReferenceLimits(settings.max_audio_bytes, settings.min_audio_seconds, settings.max_audio_seconds)
-    metrics = TokenizerMetrics(registry)
-    batcher = TokenizeBatcher(tokenizer, settings.max_batch, metrics)
-    servicer = TokenizerServicer(tokenizer, batcher, limits, Remembered(settings.remembered_clips, metrics))
+    batcher = TokenizeBatcher(tokenizer, settings.max_batch, TokenizerMetrics(registry))
+    servicer = TokenizerServicer(tokenizer, batcher, limits)
     model = describe(tokenizer, settings.model.resolve().name, settings.family)
     model.max_reference_seconds = settings.max_audio_seconds
     add = tokenizer_pb2_grpc.add_TokenizerServiceServicer_to_server

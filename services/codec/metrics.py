@@ -38,4 +38,3 @@ class TokenizerMetrics:
         self.batch = Histogram(f"{prefix}_batch_size", "Clips in a step.", buckets=_BATCH, registry=registry)
         self.audio_seconds = Counter(f"{prefix}_audio_seconds", "Reference audio read.", registry=registry)
         self.waiting = Gauge(f"{prefix}_waiting_clips", "Clips not yet in a step.", registry=registry)
-        self.remembered = Counter(f"{prefix}_remembered_clips", "Clips whose tokens were known.", registry=registry)

@@ -26,7 +26,6 @@ class TokenizerSettings(CodecSettings):
     max_audio_bytes: int = Field(32 * 2**20, ge=1, description="Largest reference audio file.")
     min_audio_seconds: float = Field(0.5, gt=0, description="Shortest reference audio.")
     max_audio_seconds: float = Field(60.0, gt=0, description="Longest reference audio.")
-    remembered_clips: int = Field(256, ge=0, description="Recordings whose tokens are kept; 0 keeps none.")
 
 
 class DetokenizerSettings(CodecSettings):
