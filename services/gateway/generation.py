@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from services.gateway.clients.events import Finish, LlmEvent
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
-from services.gateway.speech import SEEDS, Sampling
+from services.gateway.request import SEEDS, Sampling
 from services.gateway.stages import Stages
 from services.gateway.tokens import SpeakerTokens, VoiceTokens
 from services.runtime.errors import GenerationFailed

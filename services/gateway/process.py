@@ -4,13 +4,12 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
+from services.gateway.gateway import Gateway, Limits
 from services.gateway.http_server import Address, HttpServer
-from services.gateway.rest.app import create_app
-from services.gateway.rest.options import RestOptions
+from services.gateway.rest.app import RestOptions, create_app
 from services.gateway.rpc.model_servicer import ModelServicer
 from services.gateway.rpc.speech_servicer import SpeechServicer
 from services.gateway.settings import GatewaySettings
-from services.gateway.staged import Limits, StagedGateway
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
 from services.runtime.server import Service, StageServer
@@ -25,7 +24,7 @@ class GatewayProcess:
         registry = CollectorRegistry()
         stages = Stages(Targets(settings.tokenizer, settings.llm, settings.detokenizer), settings.look_ahead_frames)
         limits = Limits(settings.admission, settings.pause_seconds)
-        self.gateway = StagedGateway(stages, VoiceStore(settings.database_url), limits, registry)
+        self.gateway = Gateway(stages, VoiceStore(settings.database_url), limits, registry)
         self.grpc = StageServer(_services(self.gateway, stages), settings, registry)
         app = create_app(self.gateway, registry, _rest_options(settings))
         self.http = HttpServer(app, Address(settings.host, settings.http_port))
@@ -51,7 +50,7 @@ class GatewayProcess:
         await self.gateway.stop()
 
 
-def _services(gateway: StagedGateway, stages: Stages) -> tuple[Service, Service]:
+def _services(gateway: Gateway, stages: Stages) -> tuple[Service, Service]:
     speech, model = SpeechServicer(gateway), ModelServicer(stages)
     add_speech = text_to_speech_pb2_grpc.add_TextToSpeechServiceServicer_to_server
     add_model = model_pb2_grpc.add_ModelServiceServicer_to_server

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from services.gateway.audio.encoders import ENCODERS, Encoder
 from services.gateway.audio.tempo import Tempo
-from services.gateway.speech import Output
+from services.gateway.request import Output
 from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest
 

@@ -13,7 +13,7 @@ import numpy as np
 from services.gateway.clients.events import Finish, LlmEvent
 from services.gateway.generation import Generation, Segment
 from services.gateway.reply import Usage
-from services.gateway.speech import Dictation, Piece, Sampling, SpeechRequest
+from services.gateway.request import Sampling, SpeechRequest, TextPiece, TextStreamRequest
 from services.gateway.stages import Stages
 from services.gateway.text.segments import segments, sentences
 from services.gateway.tokens import Codes, SpeakerTokens
@@ -43,11 +43,11 @@ class Synthesis:
         """
         return self._play(self._segments(request), request.sampling, usage)
 
-    def dictate(
-        self, dictation: Dictation, pieces: AsyncGenerator[Piece, None], usage: Usage
+    def speak_stream(
+        self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None], usage: Usage
     ) -> AsyncGenerator[Audio, None]:
         """The same for a text that is still being written; owns `pieces`."""
-        return self._play(self._dictated(dictation, pieces), dictation.sampling, usage)
+        return self._play(self._streamed_segments(request, pieces), request.sampling, usage)
 
     async def _segments(self, request: SpeechRequest) -> AsyncGenerator[Segment, None]:
         limit = self._stages.model().llm.max_segment_characters
@@ -56,21 +56,21 @@ class Synthesis:
             for text in segments(turn.text, limit):
                 yield Segment(text, voice)
 
-    async def _dictated(
-        self, dictation: Dictation, pieces: AsyncGenerator[Piece, None]
+    async def _streamed_segments(
+        self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None]
     ) -> AsyncGenerator[Segment, None]:
         limit = self._stages.model().llm.max_segment_characters
         async with aclosing(sentences(pieces, limit)) as texts:
-            voice = await self._voices.resolve(dictation.voice, dictation.style)
+            voice = await self._voices.resolve(request.voice, request.style)
             async for text in texts:
                 yield Segment(text, voice)
 
     async def _play(
         self, source: AsyncGenerator[Segment, None], sampling: Sampling, usage: Usage
     ) -> AsyncGenerator[Audio, None]:
-        room = asyncio.Semaphore(_SEGMENTS_IN_HAND)
+        slots = asyncio.Semaphore(_SEGMENTS_IN_HAND)
         played = 0
-        async with aclosing(ahead(self._tokens(source, sampling, usage, room))) as events:
+        async with aclosing(ahead(self._tokens(source, sampling, usage, slots))) as events:
             async for speaker in events:
                 assert isinstance(speaker, SpeakerTokens)
                 if played and self._pause_seconds:
@@ -79,12 +79,12 @@ class Synthesis:
                     async for audio in chunks:
                         yield audio
                 played += 1
-                room.release()
+                slots.release()
         if not played:
             yield self._silence(_NOTHING_SECONDS)
 
     async def _tokens(
-        self, source: AsyncGenerator[Segment, None], sampling: Sampling, usage: Usage, room: asyncio.Semaphore
+        self, source: AsyncGenerator[Segment, None], sampling: Sampling, usage: Usage, slots: asyncio.Semaphore
     ) -> AsyncGenerator[LlmEvent, None]:
         """For each segment in turn its speaker, its codes, its finish."""
         place = 0
@@ -92,7 +92,7 @@ class Synthesis:
             async for segment in source:
                 if not _has_words(segment.text):
                     continue
-                await room.acquire()
+                await slots.acquire()
                 async with aclosing(self._generation.events(segment, sampling, place, usage)) as events:
                     async for event in events:
                         yield event

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from services.gateway.speech import DesignedVoice
+from services.gateway.request import DesignedVoice
 
 # [F, K] codes of consecutive frames, row by row.
 Codes = tuple[int, ...]

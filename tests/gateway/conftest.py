@@ -175,7 +175,7 @@ class LlmDouble(Double, llm_pb2_grpc.LlmServiceServicer):
 
     @property
     def texts(self) -> list[str]:
-        """What it was asked to speak, without the words by which voices are cast."""
+        """What it was asked to speak, without the words by which the speakers of designed voices are selected."""
         return [request.text for request in self.spoken]
 
     @property

@@ -9,7 +9,7 @@ from services.gateway.clients.events import Finish
 from services.gateway.generation import Generation, Segment, seeds
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
-from services.gateway.speech import DesignedVoice, Gender, Sampling
+from services.gateway.request import DesignedVoice, Gender, Sampling
 from services.gateway.tokens import ClonedTokens, DesignedTokens, SpeakerTokens
 
 DESIGN = DesignedVoice(Gender.FEMALE)

@@ -3,7 +3,7 @@ import pytest
 
 from services.gateway.audio.encoders import ENCODERS
 from services.gateway.reply import Encoding, Reply, Usage
-from services.gateway.speech import Output
+from services.gateway.request import Output
 from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest
 

@@ -10,7 +10,7 @@ import pytest
 from services.gateway.generation import Generation
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
-from services.gateway.speech import (
+from services.gateway.request import (
     DesignedVoice,
     Gender,
     NamedVoice,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.gateway.speech import DesignedVoice, Gender, Level
+from services.gateway.request import DesignedVoice, Gender, Level
 from services.runtime.errors import InvalidRequest
 from voxline.v1 import model_pb2
 

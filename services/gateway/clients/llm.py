@@ -10,7 +10,7 @@ from services.gateway.clients.design import design_to_proto
 from services.gateway.clients.drawn import Drawn
 from services.gateway.clients.events import Finish, LlmEvent
 from services.gateway.clients.speaker import speaker_from_proto, speaker_to_proto
-from services.gateway.speech import Sampling
+from services.gateway.request import Sampling
 from services.gateway.tokens import ClonedTokens, ContinuedTokens, DesignedTokens, Pace, SpeakerTokens, VoiceTokens
 from services.runtime import calls
 from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable

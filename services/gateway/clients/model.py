@@ -5,7 +5,7 @@ from enum import Enum
 
 from services.gateway.clients.design import design_from_proto
 from services.gateway.tokens import Pace
-from services.gateway.voices.voice import Voice
+from services.gateway.voices.voice import VoiceResource
 from voxline.v1 import model_pb2
 
 
@@ -30,7 +30,7 @@ class StageModel:
     global_codebook_size: int
     receptive_field_frames: int
     capabilities: frozenset[Capability]
-    built_in_voices: tuple[Voice, ...]
+    built_in_voices: tuple[VoiceResource, ...]
     default_voice: str
     max_segment_characters: int
     max_reference_seconds: float
@@ -73,7 +73,7 @@ def model_from_proto(message: model_pb2.Model) -> StageModel:
     )
 
 
-def _built_in(message: model_pb2.BuiltInVoice) -> Voice:
-    return Voice(
+def _built_in(message: model_pb2.BuiltInVoice) -> VoiceResource:
+    return VoiceResource(
         message.id, message.display_name or message.id, design=design_from_proto(message.design), built_in=True
     )

@@ -1,5 +1,6 @@
 """The HTTP side of the gateway, put together."""
 
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -9,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from services.gateway.gateway import Gateway
+from services.gateway.interface import SpeechGateway
 from services.gateway.rest import openai, probes
 from services.gateway.rest.errors import ErrorBody, invalid, refused
 from services.gateway.rest.middleware.api_key import ApiKey
@@ -19,13 +20,26 @@ from services.gateway.rest.middleware.errors import Errors
 from services.gateway.rest.middleware.head import Head
 from services.gateway.rest.middleware.observe import HttpMetrics, Observe
 from services.gateway.rest.middleware.request_id import RequestId
-from services.gateway.rest.options import RestOptions
 
 ROUTERS = (*openai.ROUTERS, probes.router)
 _EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
+_MEBIBYTE = 1024 * 1024
 
 
-def create_app(gateway: Gateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
+@dataclass(frozen=True)
+class RestOptions:
+    """`api_key`: empty lets everybody in. `cors_origins`: origins of web pages that may call; "*" for all."""
+
+    api_key: str = ""
+    cors_origins: tuple[str, ...] = ()
+    max_body_bytes: int = 25 * _MEBIBYTE
+
+    def __post_init__(self) -> None:
+        if self.max_body_bytes <= 0:
+            raise ValueError(f"the largest body must be positive, not {self.max_body_bytes} bytes")
+
+
+def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
     """`registry` gets the HTTP metrics, and /metrics shows all of it. Starting the gateway is the caller's business."""
     app = FastAPI(
         title="Voxline",

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from services.gateway.rest.gateway import TheGateway
+from services.gateway.rest.dependencies import TheGateway
 
 router = APIRouter(tags=["operation"])
 

@@ -5,7 +5,7 @@ meanwhile neither repeat nor hide others.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.gateway.voices.voice import Voice
+from services.gateway.voices.voice import VoiceResource
 from services.runtime.errors import InvalidRequest
 
 _DEFAULT_SIZE, _MAX_SIZE = 100, 1000
@@ -14,11 +14,11 @@ _BUILT_IN, _STORED = "b", "s"
 
 @dataclass(frozen=True)
 class Page:
-    voices: tuple[Voice, ...]
+    voices: tuple[VoiceResource, ...]
     next_token: str
 
 
-def page(voices: Sequence[Voice], size: int, token: str) -> Page:
+def page(voices: Sequence[VoiceResource], size: int, token: str) -> Page:
     """Built-in voices, then stored ones, each by id. `size` 0 is 100, above 1000 is 1000. Raises InvalidRequest."""
     if token and token[0] not in (_BUILT_IN, _STORED):
         raise InvalidRequest("This page token is none of ours.", field="page_token")
@@ -28,5 +28,5 @@ def page(voices: Sequence[Voice], size: int, token: str) -> Page:
     return Page(given, _place(given[-1]) if len(rest) > limit else "")
 
 
-def _place(voice: Voice) -> str:
+def _place(voice: VoiceResource) -> str:
     return (_BUILT_IN if voice.built_in else _STORED) + voice.id

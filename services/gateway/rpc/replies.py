@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.gateway.clients.design import design_to_proto
 from services.gateway.reply import Reply
 from services.gateway.rpc.requests import ENCODINGS
-from services.gateway.voices.voice import Voice
+from services.gateway.voices.voice import VoiceResource
 from voxline.v1 import audio_pb2, text_to_speech_pb2
 
 Response = TypeVar("Response", text_to_speech_pb2.SynthesizeResponse, text_to_speech_pb2.StreamingSynthesizeResponse)
@@ -34,7 +34,7 @@ async def events(reply: Reply, kind: type[Response]) -> AsyncGenerator[Response,
     )
 
 
-def voice_to_proto(voice: Voice) -> text_to_speech_pb2.Voice:
+def voice_to_proto(voice: VoiceResource) -> text_to_speech_pb2.Voice:
     created = None
     if voice.created_at is not None:
         created = Timestamp()

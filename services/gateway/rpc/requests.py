@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 
 from services.gateway.clients.design import design_from_proto
-from services.gateway.speech import (
-    Dictation,
+from services.gateway.request import (
     NamedVoice,
     Output,
     ReferenceVoice,
     Sampling,
     SpeechRequest,
+    TextStreamRequest,
     Turn,
-    Voice,
+    VoiceSelection,
 )
 from services.runtime.errors import InvalidRequest
 from voxline.v1 import audio_pb2, sampling_pb2, text_to_speech_pb2
@@ -33,10 +33,10 @@ def to_speech(message: text_to_speech_pb2.SynthesizeRequest) -> SpeechRequest:
     return SpeechRequest((turn,), to_sampling(message.sampling), to_output(message), message.model)
 
 
-def to_dictation(config: text_to_speech_pb2.SynthesizeRequest) -> Dictation:
+def to_text_stream(config: text_to_speech_pb2.SynthesizeRequest) -> TextStreamRequest:
     if config.text:
-        raise InvalidRequest("The config of a dictation holds no text; send it in messages of its own.", field="text")
-    return Dictation(
+        raise InvalidRequest("The config of a text stream holds no text; send it in messages of its own.", field="text")
+    return TextStreamRequest(
         to_voice(config.voice),
         sampling=to_sampling(config.sampling),
         output=to_output(config),
@@ -44,7 +44,7 @@ def to_dictation(config: text_to_speech_pb2.SynthesizeRequest) -> Dictation:
     )
 
 
-def to_voice(message: text_to_speech_pb2.VoiceSelection) -> Voice:
+def to_voice(message: text_to_speech_pb2.VoiceSelection) -> VoiceSelection:
     if message.HasField("design"):
         return design_from_proto(message.design)
     if message.HasField("reference"):

@@ -6,12 +6,11 @@ from contextlib import aclosing
 from google.api import httpbody_pb2
 from google.protobuf import empty_pb2
 
-from services.gateway.fields import renamed
-from services.gateway.gateway import Gateway
+from services.gateway.interface import SpeechGateway, renamed_fields
+from services.gateway.request import Flush, TextPiece
 from services.gateway.rpc.pages import page
 from services.gateway.rpc.replies import events, voice_to_proto
-from services.gateway.rpc.requests import to_dictation, to_speech, to_voice_id
-from services.gateway.speech import Flush, Piece
+from services.gateway.rpc.requests import to_speech, to_text_stream, to_voice_id
 from services.runtime.errors import InvalidRequest
 from voxline.v1 import text_to_speech_pb2 as pb
 from voxline.v1 import text_to_speech_pb2_grpc
@@ -29,13 +28,13 @@ _VOICE_FIELDS = {"audio": "reference.audio", "voice": "name"}
 class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     """Errors are for the interceptor."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: SpeechGateway) -> None:
         self._gateway = gateway
 
     async def Synthesize(  # noqa: N802
         self, request: pb.SynthesizeRequest, context: object
     ) -> AsyncGenerator[pb.SynthesizeResponse, None]:
-        with renamed(_SPEECH_FIELDS):
+        with renamed_fields(_SPEECH_FIELDS):
             reply = await self._gateway.speak(to_speech(request))
             async with aclosing(events(reply, pb.SynthesizeResponse)) as responses:
                 async for response in responses:
@@ -44,7 +43,7 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def SynthesizeBody(  # noqa: N802
         self, request: pb.SynthesizeBodyRequest, context: object
     ) -> AsyncGenerator[httpbody_pb2.HttpBody, None]:
-        with renamed(_SPEECH_FIELDS):
+        with renamed_fields(_SPEECH_FIELDS):
             reply = await self._gateway.speak(to_speech(request.speech))
             async with aclosing(reply.chunks) as chunks:
                 async for chunk in chunks:
@@ -53,11 +52,11 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def StreamingSynthesize(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.StreamingSynthesizeRequest], context: object
     ) -> AsyncGenerator[pb.StreamingSynthesizeResponse, None]:
-        with renamed(_SPEECH_FIELDS):
+        with renamed_fields(_SPEECH_FIELDS):
             first = await anext(request_iterator, None)
             if first is None or not first.HasField("config"):
-                raise InvalidRequest("The first message of a dictation must be its config.", field="config")
-            reply = await self._gateway.dictate(to_dictation(first.config), _pieces(request_iterator))
+                raise InvalidRequest("The first message of a text stream must be its config.", field="config")
+            reply = await self._gateway.speak_stream(to_text_stream(first.config), _pieces(request_iterator))
             async with aclosing(events(reply, pb.StreamingSynthesizeResponse)) as responses:
                 async for response in responses:
                     yield response
@@ -71,14 +70,14 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def GetVoice(  # noqa: N802
         self, request: pb.GetVoiceRequest, context: object
     ) -> pb.Voice:
-        with renamed(_VOICE_FIELDS):
+        with renamed_fields(_VOICE_FIELDS):
             return voice_to_proto(await self._gateway.voices.get(to_voice_id(request.name)))
 
     async def CreateVoice(  # noqa: N802
         self, request: pb.CreateVoiceRequest, context: object
     ) -> pb.Voice:
         reference = request.reference
-        with renamed(_VOICE_FIELDS):
+        with renamed_fields(_VOICE_FIELDS):
             return voice_to_proto(
                 await self._gateway.voices.create(
                     request.voice_id, request.display_name, reference.audio, reference.transcript
@@ -88,12 +87,12 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def DeleteVoice(  # noqa: N802
         self, request: pb.DeleteVoiceRequest, context: object
     ) -> empty_pb2.Empty:
-        with renamed(_VOICE_FIELDS):
+        with renamed_fields(_VOICE_FIELDS):
             await self._gateway.voices.delete(to_voice_id(request.name))
         return empty_pb2.Empty()
 
 
-async def _pieces(requests: AsyncIterator[pb.StreamingSynthesizeRequest]) -> AsyncGenerator[Piece, None]:
+async def _pieces(requests: AsyncIterator[pb.StreamingSynthesizeRequest]) -> AsyncGenerator[TextPiece, None]:
     """Raises InvalidRequest for a second config or an empty message."""
     async for request in requests:
         match request.WhichOneof("request"):
@@ -102,4 +101,4 @@ async def _pieces(requests: AsyncIterator[pb.StreamingSynthesizeRequest]) -> Asy
             case "flush":
                 yield Flush()
             case _:
-                raise InvalidRequest("After the config a dictation holds text and flushes only.", field="request")
+                raise InvalidRequest("After the config a text stream holds text and flushes only.", field="request")

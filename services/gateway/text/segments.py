@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 import sentencex
 
-from services.gateway.speech import Flush, Piece
+from services.gateway.request import Flush, TextPiece
 from services.gateway.text.division import divided
 from services.gateway.text.normalise import normalise
 
@@ -37,7 +37,7 @@ def segments(text: str, limit: int) -> Iterator[str]:
         yield from _fitted(held, limit)
 
 
-async def sentences(pieces: AsyncGenerator[Piece, None], limit: int) -> AsyncGenerator[str, None]:
+async def sentences(pieces: AsyncGenerator[TextPiece, None], limit: int) -> AsyncGenerator[str, None]:
     """The same for a text that is still being written; owns `pieces`.
 
     A sentence is given once the next has begun, at a `Flush` or at the end; one that outgrows two segments, in parts.

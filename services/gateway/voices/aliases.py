@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from services.gateway.speech import DesignedVoice, Gender, Level
-from services.gateway.voices.voice import Voice
+from services.gateway.request import DesignedVoice, Gender, Level
+from services.gateway.voices.voice import VoiceResource
 
 _F, _M = Gender.FEMALE, Gender.MALE
 _LOW, _MID, _HIGH = Level.LOW, Level.MODERATE, Level.HIGH
@@ -24,4 +24,6 @@ ALIASES: Mapping[str, DesignedVoice] = {
     "verse": DesignedVoice(_M, _MID, _HIGH),
 }
 
-ALIAS_VOICES = tuple(Voice(name, name.capitalize(), design=design, built_in=True) for name, design in ALIASES.items())
+ALIAS_VOICES = tuple(
+    VoiceResource(name, name.capitalize(), design=design, built_in=True) for name, design in ALIASES.items()
+)

@@ -6,13 +6,13 @@ import unicodedata
 from datetime import UTC, datetime
 
 from services.gateway.clients.model import Capability
-from services.gateway.speech import ReferenceVoice
+from services.gateway.request import ReferenceVoice
 from services.gateway.stages import Stages
 from services.gateway.voices.aliases import ALIAS_VOICES
 from services.gateway.voices.references import References, audio_hash
 from services.gateway.voices.resolver import design_of, not_found, require
 from services.gateway.voices.store import StoredVoice, VoiceStore
-from services.gateway.voices.voice import Voice
+from services.gateway.voices.voice import VoiceResource
 from services.runtime.errors import InvalidRequest, VoiceExists
 
 _ID_FORM = re.compile(r"[a-z0-9_-]{1,64}")
@@ -26,16 +26,16 @@ class VoiceCatalogue:
         self._store = store
         self._references = References(stages, store)
 
-    async def list(self) -> tuple[Voice, ...]:
+    async def list(self) -> tuple[VoiceResource, ...]:
         """Built-in voices, then stored ones by id. Aliases are left out."""
         stored = await self._store.all()
         return (*self._stages.model().llm.built_in_voices, *(_resource(voice) for voice in stored))
 
-    def aliases(self) -> tuple[Voice, ...]:
+    def aliases(self) -> tuple[VoiceResource, ...]:
         """OpenAI's voice names; `get` and requests take them too. Empty when the model cannot design voices."""
         return ALIAS_VOICES if Capability.DESIGN in self._stages.model().llm.capabilities else ()
 
-    async def get(self, voice_id: str) -> Voice:
+    async def get(self, voice_id: str) -> VoiceResource:
         """Raises VoiceNotFound."""
         for voice in (*self._stages.model().llm.built_in_voices, *self.aliases()):
             if voice.id == voice_id:
@@ -45,7 +45,7 @@ class VoiceCatalogue:
             raise not_found(voice_id)
         return _resource(stored)
 
-    async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> Voice:
+    async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> VoiceResource:
         """An empty `voice_id` is made from the display name, or at random when that gives none. Raises VoiceExists,
         InvalidRequest for the id or the audio, Unsupported when the model cannot clone, and what the tokenizer raises.
         """
@@ -90,5 +90,5 @@ def _checked(voice_id: str) -> str:
     return voice_id
 
 
-def _resource(voice: StoredVoice) -> Voice:
-    return Voice(voice.id, voice.display_name, transcript=voice.transcript, created_at=voice.created_at)
+def _resource(voice: StoredVoice) -> VoiceResource:
+    return VoiceResource(voice.id, voice.display_name, transcript=voice.transcript, created_at=voice.created_at)

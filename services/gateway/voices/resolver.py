@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from services.gateway.clients.model import Capability, StageModel
-from services.gateway.speech import DesignedVoice, NamedVoice, ReferenceVoice, Style, Voice
+from services.gateway.request import DesignedVoice, NamedVoice, ReferenceVoice, Style, VoiceSelection
 from services.gateway.stages import Stages
 from services.gateway.tokens import ClonedTokens, ContinuedTokens, ReferenceTokens, VoiceTokens
 from services.gateway.voices.aliases import ALIASES
-from services.gateway.voices.casting import Casting
 from services.gateway.voices.references import References
+from services.gateway.voices.speaker_selection import SpeakerSelection
 from services.gateway.voices.store import StoredVoice, VoiceStore
 from services.runtime.errors import InvalidRequest, Unsupported, VoiceNotFound
 
@@ -24,10 +24,10 @@ class VoiceResolver:
     def __init__(self, stages: Stages, store: VoiceStore) -> None:
         self._stages = stages
         self._store = store
-        self._casting = Casting(stages, store)
+        self._selection = SpeakerSelection(stages, store)
         self._references = References(stages, store)
 
-    async def resolve(self, voice: Voice, style: Style) -> VoiceTokens:
+    async def resolve(self, voice: VoiceSelection, style: Style) -> VoiceTokens:
         """`style` changes a designed voice, whether named or described; a heard one sounds as it was heard.
 
         Raises VoiceNotFound, InvalidRequest for a voice of another model, Unsupported, and what the stages raise.
@@ -53,7 +53,7 @@ class VoiceResolver:
     async def _designed(self, design: DesignedVoice, style: Style) -> VoiceTokens:
         require(self._llm, Capability.DESIGN, "design a voice")
         said = {name: value for name, value in vars(style).items() if value is not None}
-        return await self._casting.cast(replace(design, **said))
+        return await self._selection.select(replace(design, **said))
 
     def _cloned(self, reference: ReferenceTokens, transcript: str) -> VoiceTokens:
         """A transcript helps a model that can use it; any other clones from the sound alone."""

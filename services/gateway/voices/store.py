@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.schema import CreateTable
 
-from services.gateway.speech import DesignedVoice
+from services.gateway.request import DesignedVoice
 from services.gateway.tokens import ReferenceTokens, SpeakerTokens
 from services.gateway.voices.tables import Base, DesignedSpeakerRow, ReferenceRow, VoiceRow
 from services.runtime.errors import VoiceExists

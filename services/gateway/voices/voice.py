@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.gateway.speech import DesignedVoice
+from services.gateway.request import DesignedVoice
 
 
 @dataclass(frozen=True)
-class Voice:
+class VoiceResource:
     """`design` is None for a cloned voice; `created_at` (UTC) is set for a stored one only."""
 
     id: str

@@ -9,7 +9,7 @@ import pytest
 from services.gateway.clients.drawn import Drawn
 from services.gateway.clients.events import Finish
 from services.gateway.clients.tape import Tape
-from services.gateway.speech import Sampling
+from services.gateway.request import Sampling
 from services.gateway.stages import Stages, Targets
 from services.gateway.tokens import ClonedTokens, SpeakerTokens
 from services.runtime.errors import GenerationFailed, InvalidRequest, StageUnavailable

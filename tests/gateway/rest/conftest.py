@@ -12,12 +12,11 @@ import pytest
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from services.gateway.gateway import ServedModel
+from services.gateway.interface import ServedModel
 from services.gateway.reply import Reply, Usage
-from services.gateway.rest.app import create_app
-from services.gateway.rest.options import RestOptions
-from services.gateway.speech import Dictation, Piece, SpeechRequest
-from services.gateway.voices.voice import Voice
+from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
+from services.gateway.rest.app import RestOptions, create_app
+from services.gateway.voices.voice import VoiceResource
 from services.runtime import request_context
 from services.runtime.errors import InvalidRequest, VoiceExists, VoiceNotFound
 from services.runtime.streams import peek
@@ -29,28 +28,28 @@ Step = bytes | Exception | asyncio.Event
 class ScriptedVoices:
     """In memory; `error` is raised by `create` in place of storing."""
 
-    stored: dict[str, Voice] = field(default_factory=dict)
+    stored: dict[str, VoiceResource] = field(default_factory=dict)
     samples: dict[str, bytes] = field(default_factory=dict)
     error: Exception | None = None
 
-    async def list(self) -> tuple[Voice, ...]:
-        return (Voice("female", "Female", built_in=True), *self.stored.values())
+    async def list(self) -> tuple[VoiceResource, ...]:
+        return (VoiceResource("female", "Female", built_in=True), *self.stored.values())
 
-    def aliases(self) -> tuple[Voice, ...]:
-        return (Voice("alloy", "Alloy", built_in=True),)
+    def aliases(self) -> tuple[VoiceResource, ...]:
+        return (VoiceResource("alloy", "Alloy", built_in=True),)
 
-    async def get(self, voice_id: str) -> Voice:
+    async def get(self, voice_id: str) -> VoiceResource:
         for voice in (*await self.list(), *self.aliases()):
             if voice.id == voice_id:
                 return voice
         raise VoiceNotFound(f"There is no voice '{voice_id}'.", field="voice")
 
-    async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> Voice:
+    async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> VoiceResource:
         if self.error is not None:
             raise self.error
         if not audio:
             raise InvalidRequest("The reference audio is empty.", field="audio")
-        voice = Voice(
+        voice = VoiceResource(
             voice_id or display_name.lower(), display_name, None, transcript, datetime(2026, 1, 2, tzinfo=UTC)
         )
         if voice.id in self.stored:
@@ -97,8 +96,8 @@ class ScriptedGateway:
         chunks = await peek(self._play(usage))
         return Reply(output.encoding, f"audio/{output.encoding}", output.sample_rate or 16_000, chunks, usage)
 
-    async def dictate(self, dictation: Dictation, pieces: AsyncGenerator[Piece, None]) -> Reply:
-        raise AssertionError("no route dictates")
+    async def speak_stream(self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None]) -> Reply:
+        raise AssertionError("no route takes a text stream")
 
     async def _play(self, usage: Usage) -> AsyncGenerator[bytes, None]:
         try:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.gateway.request import Gender, Level, Style
 from services.gateway.rest.openai.instructions import style_of
-from services.gateway.speech import Gender, Level, Style
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 import openai
 import pytest
 
-from services.gateway.speech import NamedVoice
+from services.gateway.request import NamedVoice
 from services.runtime.errors import StageUnavailable, VoiceNotFound
 
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from services.gateway.request import Gender, Level, NamedVoice, Output, Sampling, SpeechRequest, Style, Turn
 from services.gateway.rest.openai.speech import SpeechBody, to_speech
-from services.gateway.speech import Gender, Level, NamedVoice, Output, Sampling, SpeechRequest, Style, Turn
 
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 

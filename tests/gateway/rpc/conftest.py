@@ -4,9 +4,9 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.gateway.gateway import Gateway, Limits
 from services.gateway.rpc.model_servicer import ModelServicer
 from services.gateway.rpc.speech_servicer import SpeechServicer
-from services.gateway.staged import Limits, StagedGateway
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import from_rpc_error
 from services.runtime.interceptors import RpcInterceptor
@@ -20,7 +20,7 @@ from voxline.v1 import text_to_speech_pb2_grpc as pb_grpc
 async def channel(stages, tmp_path):
     registry = CollectorRegistry()
     store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
-    gateway = StagedGateway(stages, store, Limits(pause_seconds=0.0), registry)
+    gateway = Gateway(stages, store, Limits(pause_seconds=0.0), registry)
     await store.start()
     server = grpc.aio.server(interceptors=[RpcInterceptor(RpcMetrics(registry))])
     pb_grpc.add_TextToSpeechServiceServicer_to_server(SpeechServicer(gateway), server)

@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from services.gateway.rpc.pages import page
-from services.gateway.voices.voice import Voice
+from services.gateway.voices.voice import VoiceResource
 from services.runtime.errors import InvalidRequest
 from voxline.v1 import text_to_speech_pb2 as pb
 
@@ -39,7 +39,9 @@ async def test_bad_reference_names_its_field(stub):
 
 
 def test_pages_join_to_the_list_though_a_voice_goes_in_between():
-    voices = [Voice(f"b{n}", "", built_in=True) for n in range(3)] + [Voice(f"a{n}", "") for n in range(3)]
+    voices = [VoiceResource(f"b{n}", "", built_in=True) for n in range(3)] + [
+        VoiceResource(f"a{n}", "") for n in range(3)
+    ]
     first = page(voices, 4, "")
     assert [voice.id for voice in first.voices] == ["b0", "b1", "b2", "a0"]
     rest = page([voice for voice in voices if voice.id != "a0"], 4, first.next_token)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.gateway.speech import DesignedVoice, Gender, Level
+from services.gateway.request import DesignedVoice, Gender, Level
 from services.gateway.tokens import ReferenceTokens, SpeakerTokens
 from services.gateway.voices.store import StoredVoice, VoiceStore
 from services.runtime.errors import VoiceExists

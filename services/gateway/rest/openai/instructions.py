@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from services.gateway.speech import Gender, Level, Style
+from services.gateway.request import Gender, Level, Style
 
 _INTENSE = r"\b(?:very|extremely|really|super)[ _-]+"
 _VERY = f"(?:{_INTENSE})?"

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from services.gateway.gateway import ServedModel
-from services.gateway.rest.gateway import TheGateway
+from services.gateway.interface import ServedModel
+from services.gateway.rest.dependencies import TheGateway
 from services.runtime.errors import ModelNotFound
 
 router = APIRouter(tags=["OpenAI"])

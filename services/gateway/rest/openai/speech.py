@@ -1,21 +1,20 @@
 """POST /v1/audio/speech: a text, spoken."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 
 from services.gateway.audio.encoders import ENCODERS
-from services.gateway.fields import renamed
+from services.gateway.interface import renamed_fields
 from services.gateway.reply import Reply
-from services.gateway.rest.gateway import TheGateway
+from services.gateway.request import NamedVoice, Output, Sampling, SpeechRequest, Turn
+from services.gateway.rest.dependencies import TheGateway
 from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
 from services.gateway.rest.openai import sse
 from services.gateway.rest.openai.instructions import style_of
 from services.gateway.rest.streamed import StreamedResponse
-from services.gateway.rest.text import Text
-from services.gateway.speech import NamedVoice, Output, Sampling, SpeechRequest, Turn
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -25,6 +24,14 @@ _MAX_UINT32 = 2**32 - 1
 _FIELDS = {"text": "input", "encoding": "response_format"} | {
     f"sampling.{name}": name for name in Sampling.__dataclass_fields__
 }
+
+
+def _whole_characters(value: object) -> object:
+    """JavaScript cuts strings between the halves of a surrogate pair: a lone half becomes U+FFFD, the rest stays."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_whole_characters)]
 
 
 class VoiceId(BaseModel):
@@ -126,5 +133,5 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
     },
 )
 async def create_speech(body: SpeechBody, gateway: TheGateway) -> Response:
-    with renamed(_FIELDS):
+    with renamed_fields(_FIELDS):
         return _STREAM_FORMATS[body.stream_format or "audio"](await gateway.speak(to_speech(body)))

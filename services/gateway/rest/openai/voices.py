@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, UploadFile
 from pydantic import BaseModel
 
-from services.gateway.fields import renamed
-from services.gateway.rest.gateway import TheGateway
+from services.gateway.interface import renamed_fields
+from services.gateway.rest.dependencies import TheGateway
 from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
-from services.gateway.voices.voice import Voice
+from services.gateway.voices.voice import VoiceResource
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -72,7 +72,7 @@ async def create_voice(
     form: Annotated[VoiceForm, Form(media_type="multipart/form-data")], gateway: TheGateway
 ) -> VoiceBody:
     sample = await form.audio_sample.read()
-    with renamed(_FIELDS):
+    with renamed_fields(_FIELDS):
         return _body(await gateway.voices.create(form.id, form.name, sample, form.transcript))
 
 
@@ -87,7 +87,7 @@ async def delete_voice(voice_id: str, gateway: TheGateway) -> VoiceDeleted:
     return VoiceDeleted(id=voice_id)
 
 
-def _body(voice: Voice) -> VoiceBody:
+def _body(voice: VoiceResource) -> VoiceBody:
     return VoiceBody(
         id=voice.id,
         created_at=0 if voice.created_at is None else int(voice.created_at.timestamp()),

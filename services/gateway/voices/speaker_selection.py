@@ -1,14 +1,14 @@
-"""Who speaks a designed voice. A design only says what a speaker is like; the LLM makes up one, which is then kept, so
-that the voice is the same in every segment, in every request, in every gateway on the same store and after a restart.
+"""Selects the speaker of a designed voice. A design only describes a speaker: the LLM makes one up, and the store keeps
+it, so that the voice is the same in every segment and request, in every gateway on the same store and after a restart.
 
-The speaker is cast ahead of the speech, from fixed words and a fixed seed: what a request says, and its seed, have no
-part in it, so equal requests sound equal whoever came first.
+The speaker is selected ahead of the speech, from fixed words and a fixed seed. It does not depend on the text or the
+seed of a request, so equal requests sound equal whichever came first.
 """
 
 import asyncio
 from contextlib import aclosing
 
-from services.gateway.speech import DesignedVoice, Sampling
+from services.gateway.request import DesignedVoice, Sampling
 from services.gateway.stages import Stages
 from services.gateway.tokens import DesignedTokens, SpeakerTokens
 from services.gateway.voices.store import VoiceStore
@@ -19,7 +19,7 @@ _WORDS = "Hello."
 _SEEDS = (0, 1, 2)
 
 
-class Casting:
+class SpeakerSelection:
     def __init__(self, stages: Stages, store: VoiceStore) -> None:
         self._stages = stages
         self._store = store
@@ -27,7 +27,7 @@ class Casting:
         # A speaker that is kept stays the same, so the store is asked once; there are as many as there are designs.
         self._known: dict[tuple[str, DesignedVoice], DesignedTokens] = {}
 
-    async def cast(self, design: DesignedVoice) -> DesignedTokens:
+    async def select(self, design: DesignedVoice) -> DesignedTokens:
         """Raises what the LLM raises."""
         model_id = self._stages.model().id
         if known := self._known.get((model_id, design)):

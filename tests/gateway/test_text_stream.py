@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from services.gateway.reply import Usage
-from services.gateway.speech import Dictation, Flush, NamedVoice
+from services.gateway.request import Flush, NamedVoice, TextStreamRequest
 
 from .conftest import heard, spoken
 
@@ -29,9 +29,9 @@ class Writer:
             self.queue.put_nowait(piece)
 
 
-async def test_dictated_sentence_is_heard_before_the_text_ends(synthesis):
+async def test_streamed_sentence_is_heard_before_the_text_ends(synthesis):
     writer = Writer()
-    stream = synthesis.dictate(Dictation(NamedVoice("")), writer.pieces(), Usage())
+    stream = synthesis.speak_stream(TextStreamRequest(NamedVoice("")), writer.pieces(), Usage())
     writer.write("Hello th", "ere. The ne")
     got = [(await anext(stream)).samples]
     while spoken(np.concatenate(got)) != "Hello there.":
@@ -43,9 +43,9 @@ async def test_dictated_sentence_is_heard_before_the_text_ends(synthesis):
     assert await heard(stream) == "is done."
 
 
-async def test_leaving_a_dictation_closes_its_text(synthesis, doubles):
+async def test_leaving_a_text_stream_closes_its_text(synthesis, doubles):
     writer = Writer()
-    stream = synthesis.dictate(Dictation(NamedVoice("")), writer.pieces(), Usage())
+    stream = synthesis.speak_stream(TextStreamRequest(NamedVoice("")), writer.pieces(), Usage())
     writer.write("Hello.", Flush())
     await anext(stream)
     await stream.aclose()

@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.gateway.admission import AdmissionPolicy
-from services.gateway.speech import Dictation, Flush, NamedVoice, Output, SpeechRequest, Turn
-from services.gateway.staged import MODEL_ALIASES, Limits, StagedGateway
+from services.gateway.gateway import MODEL_ALIASES, Gateway, Limits
+from services.gateway.request import Flush, NamedVoice, Output, SpeechRequest, TextStreamRequest, Turn
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import (
@@ -25,7 +25,7 @@ from .conftest import PATIENCE, text_of
 
 @pytest.fixture
 async def gateway(doubles, tmp_path, registry):
-    gateway = StagedGateway(
+    gateway = Gateway(
         Stages(doubles.targets, None),
         VoiceStore(f"sqlite:///{tmp_path}/voices.db"),
         Limits(AdmissionPolicy(2), 0.0),
@@ -149,7 +149,7 @@ async def test_listener_who_leaves_before_the_first_byte_frees_the_stages(gatewa
     assert outcomes(registry, "cancelled") == 1
 
 
-async def test_default_voice_is_cast_before_the_first_request(gateway, doubles):
+async def test_speaker_of_the_default_voice_is_selected_before_the_first_request(gateway, doubles):
     async with asyncio.timeout(PATIENCE):
         while doubles.llm.made_up < 1:
             await asyncio.sleep(0)
@@ -158,22 +158,22 @@ async def test_default_voice_is_cast_before_the_first_request(gateway, doubles):
     assert doubles.llm.made_up == 1
 
 
-async def test_dictation_is_spoken_in_the_asked_format(gateway):
+async def test_text_stream_is_spoken_in_the_asked_format(gateway):
     async def pieces():
         yield "Hel"
         yield "lo."
         yield Flush()
         yield " Bye."
 
-    reply = await gateway.dictate(Dictation(NamedVoice(""), output=Output("pcm")), pieces())
+    reply = await gateway.speak_stream(TextStreamRequest(NamedVoice(""), output=Output("pcm")), pieces())
     assert text_of(await reply.whole()) == "Hello.Bye."
 
 
-async def test_dictation_without_words_is_a_short_silence(gateway):
+async def test_text_stream_without_words_is_a_short_silence(gateway):
     async def pieces():
         yield "  "
 
-    reply = await gateway.dictate(Dictation(NamedVoice("")), pieces())
+    reply = await gateway.speak_stream(TextStreamRequest(NamedVoice("")), pieces())
     assert len(await reply.whole()) == 0.2 * 16000 * 2
 
 
@@ -193,7 +193,7 @@ async def test_drain_makes_it_unready_and_lets_replies_end(gateway):
 async def test_without_stages_everything_says_why(tmp_path):
     nowhere = Targets("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1")
     store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
-    gateway = StagedGateway(Stages(nowhere, None), store, Limits(), CollectorRegistry())
+    gateway = Gateway(Stages(nowhere, None), store, Limits(), CollectorRegistry())
     await gateway.start()
     assert gateway.ready()
     assert [model.id for model in gateway.models()] == list(MODEL_ALIASES)

@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.gateway.speech import Flush
+from services.gateway.request import Flush
 from services.gateway.text.normalise import normalise
 from services.gateway.text.segments import sentences
 

@@ -52,7 +52,7 @@ class ReferenceVoice:
             raise InvalidRequest("The reference audio is empty.", field="audio")
 
 
-Voice = NamedVoice | DesignedVoice | ReferenceVoice
+VoiceSelection = NamedVoice | DesignedVoice | ReferenceVoice
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Turn:
     """One speaker's text."""
 
     text: str
-    voice: Voice
+    voice: VoiceSelection
     style: Style = Style()
 
     def __post_init__(self) -> None:
@@ -134,10 +134,10 @@ class SpeechRequest:
 
 
 @dataclass(frozen=True)
-class Dictation:
+class TextStreamRequest:
     """A request whose text is still being written; the pieces come beside it."""
 
-    voice: Voice
+    voice: VoiceSelection
     style: Style = Style()
     sampling: Sampling = Sampling()
     output: Output = Output()
@@ -146,7 +146,7 @@ class Dictation:
 
 @dataclass(frozen=True)
 class Flush:
-    """Among the pieces of a dictated text: speak what has been written without waiting for the end of a sentence."""
+    """Among the pieces of a text stream: speak what has been written without waiting for the end of a sentence."""
 
 
-Piece = str | Flush
+TextPiece = str | Flush

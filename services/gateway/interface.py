@@ -1,0 +1,75 @@
+"""What every surface uses: speech, voices, models, readiness."""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.gateway.reply import Reply
+from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
+from services.gateway.voices.voice import VoiceResource
+from services.runtime.errors import VoxlineError
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model name that requests may use; `alias` when it stands for the served one under another system's name."""
+
+    id: str
+    alias: bool = False
+
+
+class VoiceResources(Protocol):
+    """Raises VoiceNotFound, VoiceExists, InvalidRequest, and the tokenizer's own errors from `create`."""
+
+    async def list(self) -> tuple[VoiceResource, ...]:
+        """Built-in voices, then stored ones by id. Aliases are left out."""
+
+    def aliases(self) -> tuple[VoiceResource, ...]:
+        """OpenAI's voice names; `get` and requests take them too. Empty when the model cannot design voices."""
+
+    async def get(self, voice_id: str) -> VoiceResource: ...
+
+    async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> VoiceResource:
+        """`voice_id` may be empty: it is made from the display name, or at random when that is empty too."""
+
+    async def delete(self, voice_id: str) -> None: ...
+
+
+class SpeechGateway(Protocol):
+    """One per process. `start` returns at once; stages that are not up yet only keep it from being ready."""
+
+    @property
+    def voices(self) -> VoiceResources: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def drain(self) -> None:
+        """From now on not ready; what runs goes on."""
+
+    def ready(self) -> tuple[str, ...]:
+        """Why it is not ready, for people; empty when it is."""
+
+    def models(self) -> tuple[ServedModel, ...]:
+        """The served model, then aliases. Only the aliases until the stages have answered."""
+
+    async def speak(self, request: SpeechRequest) -> Reply:
+        """Returns with the first bytes made. Raises every error that comes before them as itself."""
+
+    async def speak_stream(self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None]) -> Reply:
+        """As `speak`, for a text that is still being written; owns `pieces`. Each sentence is spoken once complete."""
+
+
+@contextmanager
+def renamed_fields(names: Mapping[str, str]) -> Iterator[None]:
+    """Raises an error from inside again, with its field called as in `names`, which maps fields of `SpeechRequest` to
+    those of the body that the caller sent. A field that is not in `names` keeps its name.
+    """
+    try:
+        yield
+    except VoxlineError as exc:
+        if exc.field is None or exc.field not in names:
+            raise
+        raise type(exc)(exc.message, field=names[exc.field], retry_after=exc.retry_after) from exc
