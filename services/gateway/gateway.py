@@ -28,7 +28,7 @@ from services.runtime.streams import peek
 
 logger = logging.getLogger(__name__)
 
-# Other systems' names for whatever is served here.
+# OpenAI's model names, which stand for the served model.
 MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 
 
@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Spoken:
-    """`real_time`: it is played while it is made, from a text that is there already."""
+    """`real_time`: it is played while it is made, from a text that is complete."""
 
     audio: AsyncGenerator[Audio, None]
     usage: Usage

@@ -13,7 +13,7 @@ from services.runtime.errors import VoxlineError
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model name that requests may use; `alias` when it stands for the served one under another system's name."""
+    """A model name that requests may use. `alias`: another system's name, which stands for the served model."""
 
     id: str
     alias: bool = False
@@ -47,10 +47,10 @@ class SpeechGateway(Protocol):
     async def stop(self) -> None: ...
 
     def drain(self) -> None:
-        """From now on not ready; what runs goes on."""
+        """Makes the gateway unready; running replies go on."""
 
     def ready(self) -> tuple[str, ...]:
-        """Why it is not ready, for people; empty when it is."""
+        """The reasons why it is not ready, for people to read; empty when it is ready."""
 
     def models(self) -> tuple[ServedModel, ...]:
         """The served model, then aliases. Only the aliases until the stages have answered."""

@@ -1,4 +1,4 @@
-"""The HTTP side of the gateway, put together."""
+"""Puts the HTTP side of the gateway together: routes, middleware, error handlers."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -28,7 +28,9 @@ _MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class RestOptions:
-    """`api_key`: empty lets everybody in. `cors_origins`: origins of web pages that may call; "*" for all."""
+    """What an operator may choose. `api_key`: empty asks for none. `cors_origins`: origins of the web pages that may
+    call; "*" for all.
+    """
 
     api_key: str = ""
     cors_origins: tuple[str, ...] = ()
@@ -40,14 +42,14 @@ class RestOptions:
 
 
 def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
-    """`registry` gets the HTTP metrics, and /metrics shows all of it. Starting the gateway is the caller's business."""
+    """`registry` receives the HTTP metrics, and /metrics shows everything in it. The caller starts the gateway."""
     app = FastAPI(
         title="Voxline",
         version=version("voxline"),
         description="Text to speech with Spark-TTS. The OpenAI clients work unchanged: point their base URL to /v1.",
         middleware=_middleware(registry, options or RestOptions()),
         exception_handlers={RequestValidationError: invalid, HTTPException: refused},
-        # "4XX" also keeps FastAPI from documenting a 422 that nobody gets.
+        # "4XX" also keeps FastAPI from documenting a 422 that never occurs.
         responses={
             "4XX": {"model": ErrorBody, "description": "The request is at fault."},
             "5XX": {"model": ErrorBody, "description": "The server is at fault."},

@@ -53,7 +53,7 @@ def to_voice(message: text_to_speech_pb2.VoiceSelection) -> VoiceSelection:
 
 
 def to_voice_id(name: str) -> str:
-    """Of "voices/{voice}"."""
+    """The id in "voices/{voice}"."""
     if not name.removeprefix(_PREFIX) or not name.startswith(_PREFIX):
         raise InvalidRequest(f"'{name}' is no voice name; it reads voices/ and the id.", field="name")
     return name.removeprefix(_PREFIX)

@@ -15,7 +15,7 @@ from services.runtime.errors import InvalidRequest
 from voxline.v1 import text_to_speech_pb2 as pb
 from voxline.v1 import text_to_speech_pb2_grpc
 
-# What the gateway calls otherwise than the protos do.
+# Fields of the internal request -> their names in the protos.
 _SPEECH_FIELDS = {
     "encoding": "audio_config.encoding",
     "sample_rate": "audio_config.sample_rate_hertz",
@@ -26,7 +26,7 @@ _VOICE_FIELDS = {"audio": "reference.audio", "voice": "name"}
 
 
 class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
-    """Errors are for the interceptor."""
+    """Raises our errors; the interceptor turns them into gRPC statuses."""
 
     def __init__(self, gateway: SpeechGateway) -> None:
         self._gateway = gateway

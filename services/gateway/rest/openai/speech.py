@@ -18,7 +18,7 @@ from services.gateway.rest.streamed import StreamedResponse
 
 router = APIRouter(tags=["OpenAI"])
 
-# Every client takes `pcm` for this rate, and none asks.
+# Hz. Every client assumes this rate for `pcm`, and none asks for it.
 SAMPLE_RATE = 24_000
 _MAX_UINT32 = 2**32 - 1
 _FIELDS = {"text": "input", "encoding": "response_format"} | {
@@ -39,7 +39,7 @@ class VoiceId(BaseModel):
 
 
 class SpeechBody(BaseModel):
-    """OpenAI's fields, then ours. null is the same as absent, and fields that nobody knows are ignored."""
+    """OpenAI's fields, then ours. null is the same as absent; unknown fields are ignored."""
 
     model_config = ConfigDict(
         allow_inf_nan=False,
