@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.codec.families.spark.tokenizer import VoiceTokens
+from services.codec.families.spark.tokenizer import SparkTokens
 from services.llm.voices import ClonedVoice, ContinuedVoice, Speaker, Voice
 from training.corpus.corpus import Corpus
 from training.evaluate.sound import Samples, centroid, median_f0
@@ -58,7 +58,7 @@ def resynthesised(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) 
         voice,
         corpus,
         tried,
-        [voice.decode(VoiceTokens(speaker.global_tokens, said.semantic_tokens)) for speaker, said in heard],
+        [voice.decode(SparkTokens(speaker.global_tokens, said.semantic_tokens)) for speaker, said in heard],
     )
 
 
