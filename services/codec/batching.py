@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 class BatchPolicy:
     """At most `limit` items share a call, and only items whose sizes differ by no more than the factor `spread`.
 
-    The first item waits up to `window` seconds for company; with a limit of 1 nothing waits. One more item than
+    The first item waits up to `window` seconds for batch mates; with a limit of 1 nothing waits. One more item than
     `capacity` waiting is refused.
     """
 

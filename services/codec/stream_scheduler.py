@@ -121,9 +121,9 @@ class StreamScheduler(Generic[Stream]):
         """What comes next, who runs out soonest first: at least one utterance, if any is ready."""
         ready = sorted((each for each in self._utterances if each.ready), key=lambda utterance: utterance.due)
         batch = ready[: self._chunking.max_batch]
-        room = self._chunking.max_step_frames
+        capacity = self._chunking.max_step_frames
         sums = itertools.accumulate(utterance.next_frames for utterance in batch)
-        return batch[: max(1, sum(1 for frames in sums if frames <= room))]
+        return batch[: max(1, sum(1 for frames in sums if frames <= capacity))]
 
     def _deliver(self, utterance: Utterance[Stream], samples: Samples, last: bool) -> None:
         sent = utterance.deliver(Audio(samples, self._detokenizer.sample_rate), self._detokenizer.hop)

@@ -1,8 +1,9 @@
-"""Who is let in: newcomers as long as those who listen already do not run out of sound.
+"""Decides which requests may start: new ones are admitted as long as the current listeners do not run out of audio.
 
-Nothing is known of the machine: what it can do shows in how far the audio of each listener is ahead of what it has
-played, and in how much all of them get. That changes: a machine has other work, or grows hot. While too many are late,
-or may soon be with one more, a newcomer waits a moment, then is turned away; once not, newcomers come in again.
+Admission knows nothing of the machine. It sees how far the audio of each listener is ahead of the playback, and how
+much audio all listeners get. Both change: a machine has other work, or throttles when it is hot. While too many
+listeners are late, or would soon be with one more, a new request waits a moment and is then turned away; as soon as the
+listeners are in time again, new requests are admitted.
 """
 
 import asyncio
@@ -17,111 +18,114 @@ from statistics import fmean
 from services.gateway.playback import Playback
 from services.runtime.errors import Overloaded
 
-# So many are always let in.
-_FEW = 2
-# A listener is late once it has had nothing to play for so many seconds. One that is later still must be stuck: it
-# tells nothing about the rest, and is overlooked so that it locks nobody out.
-_LATE, _OVERLOOKED = 0.1, 10.0
-# Of those who listen, so many may be late at a moment: a beginner has only its first chunk ahead.
+# This many listeners are always admitted.
+_ALWAYS_ADMITTED = 2
+# A listener is late once it has had nothing to play for _LATE seconds. One that is _STUCK seconds late says nothing
+# about the others, so it is left out: otherwise it would keep every new request out.
+_LATE, _STUCK = 0.1, 10.0
+# This share of the listeners may be late at one moment: one that has just begun has only its first chunk as its lead.
 _LATE_SHARE = 1 / 8
-# Audio-seconds a second that each listener must still get with one more among them. Over 1: a piece is heard only once
-# it is whole, and pieces grow. Nothing is lost by it: newcomers wait, and come in as others end.
-_LEAST_PACE = 1.85
-# What a crowd must have ahead on average, in seconds, of which those of one count up to the second. Who runs out first
-# is served first, so that nobody is late until all are about to be: only what they have ahead tells in time. It tells
-# nothing of those who have not heard for so long.
-_LEAST_LEAD, _MOST_LEAD = 1.0, 2.0
-_HEARD_FOR = 0.6
-# What was got over so many seconds shows what the machine can do, and, where so many wanted more all the while, what it
-# cannot do any more.
-_SHOWN_OVER, _CROWD = 1.0, 4
-# How often a newcomer looks again, in seconds.
-_LOOK_AGAIN = 0.05
+# Audio-seconds per second that each listener must still get after one more is admitted. It is above 1 because a chunk
+# is played only once it is complete, and chunks grow. No capacity is lost: new requests wait, and start as others end.
+_MIN_PACE = 1.85
+# The mean lead of the listeners must be _MIN_LEAD seconds; the lead of one listener counts up to _MAX_LEAD. The
+# detokenizer serves first whoever runs out first, so nobody is late until all nearly are: only the lead warns in time.
+# It says nothing about a listener in the first _SETTLED seconds after its first sound.
+_MIN_LEAD, _MAX_LEAD = 1.0, 2.0
+_SETTLED = 0.6
+# The throughput is measured over _WINDOW seconds. With at least _MANY listeners all the while, more audio was wanted,
+# so a lower figure shows that the machine has become slower.
+_WINDOW, _MANY = 1.0, 4
+# A waiting request checks for capacity at this interval, in seconds.
+_CHECK_INTERVAL = 0.05
 
 
 @dataclass(frozen=True)
 class AdmissionPolicy:
-    """`most`: requests at once, whatever they hear; `first_sound_seconds`: a listener who has waited longer for its
-    first sound is late; `wait_seconds`: how long a newcomer waits for room; `retry_after`: when one that was turned
-    away should come again.
+    """`max_requests`: the hard limit of requests at once. `first_sound_seconds`: a listener that has waited longer for
+    its first sound is late. `wait_seconds`: how long a new request waits for capacity. `retry_after`: seconds after
+    which a request that was turned away should be sent again.
     """
 
-    most: int = 64
+    max_requests: int = 64
     first_sound_seconds: float = 2.0
     wait_seconds: float = 1.0
     retry_after: float = 1.0
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One listener. lead: how soon it runs out of sound; `audio` came after its first piece, in `waited`; `heard_for`:
-    since its first sound; seconds.
+class ListenerState:
+    """One listener at one moment, in seconds. `lead`: until it runs out of audio, below 0 when it has. `recent_audio`:
+    audio received after the first chunk, in `recent_wait`. `heard_for`: since its first sound.
     """
 
     lead: float
-    audio: float = 0.0
-    waited: float = 0.0
+    recent_audio: float = 0.0
+    recent_wait: float = 0.0
     heard_for: float = 0.0
 
 
-def holds(listeners: Collection[Standing], shown: float) -> bool:
-    """Whether one more may come in. `shown`: audio-seconds a second that all together have got before."""
-    there = len(listeners)
-    late = sum(-_OVERLOOKED < listener.lead < -_LATE for listener in listeners)
-    in_time = late <= there * _LATE_SHARE and _ahead(listeners) >= _LEAST_LEAD
-    return there < _FEW or (in_time and _pace(listeners, shown) >= _LEAST_PACE)
+def has_capacity(listeners: Collection[ListenerState], throughput: float) -> bool:
+    """Whether one more listener may be admitted. `throughput`: audio-seconds per second of all together so far."""
+    count = len(listeners)
+    late = sum(-_STUCK < listener.lead < -_LATE for listener in listeners)
+    in_time = late <= count * _LATE_SHARE and _mean_lead(listeners) >= _MIN_LEAD
+    return count < _ALWAYS_ADMITTED or (in_time and _pace_with_one_more(listeners, throughput) >= _MIN_PACE)
 
 
-def _ahead(listeners: Collection[Standing]) -> float:
-    """Seconds that those have ahead on average who have heard for a while. Infinite where they are few."""
-    leads = [each.lead for each in listeners if each.heard_for >= _HEARD_FOR and each.lead > -_OVERLOOKED]
-    return fmean(max(0.0, min(lead, _MOST_LEAD)) for lead in leads) if len(leads) >= _CROWD else math.inf
+def _mean_lead(listeners: Collection[ListenerState]) -> float:
+    """Of the settled listeners, in seconds; infinite when they are fewer than _MANY."""
+    leads = [each.lead for each in listeners if each.heard_for >= _SETTLED and each.lead > -_STUCK]
+    return fmean(max(0.0, min(lead, _MAX_LEAD)) for lead in leads) if len(leads) >= _MANY else math.inf
 
 
-def _pace(listeners: Collection[Standing], shown: float) -> float:
-    """Audio-seconds a second that each would get with one more, if all together get what those do who have heard more
-    than a first piece, or what was shown. Infinite while nothing is known.
+def _pace_with_one_more(listeners: Collection[ListenerState], throughput: float) -> float:
+    """Audio-seconds per second that each listener would get. What there is to share is the present pace of the
+    receiving listeners, or the throughput if that is higher. Infinite while neither is known.
     """
-    waited = sum(listener.waited for listener in listeners)
-    each = sum(listener.audio for listener in listeners) / waited if waited else 0.0
-    return (max(each * _hearing(listeners), shown) or math.inf) / (len(listeners) + 1)
+    waited = sum(listener.recent_wait for listener in listeners)
+    each = sum(listener.recent_audio for listener in listeners) / waited if waited else 0.0
+    return (max(each * _receiving(listeners), throughput) or math.inf) / (len(listeners) + 1)
 
 
-def _hearing(listeners: Collection[Standing]) -> int:
-    return sum(listener.waited > 0 for listener in listeners)
+def _receiving(listeners: Collection[ListenerState]) -> int:
+    """How many listeners have received more than a first chunk."""
+    return sum(listener.recent_wait > 0 for listener in listeners)
 
 
 @dataclass(frozen=True)
-class _Mark:
+class _Measurement:
     at: float
     audio_seconds: float
-    hearing: int
+    receiving: int
 
 
 class Throughput:
-    """The most audio-seconds a second that all listeners together have got, or less once a crowd gets less."""
+    """The highest throughput measured, in audio-seconds per second of all listeners together. A lower one replaces it
+    when many listeners received it.
+    """
 
     def __init__(self) -> None:
-        self._marks: deque[_Mark] = deque()
-        self._most = 0.0
+        self._measurements: deque[_Measurement] = deque()
+        self._highest = 0.0
 
-    def shown(self, now: float, audio_seconds: float, hearing: int) -> float:
-        """`audio_seconds`: all that was ever got, until `now`; `hearing`: how many get it."""
-        marks = self._marks
-        if not marks or now - marks[-1].at >= _LOOK_AGAIN:
-            marks.append(_Mark(now, audio_seconds, hearing))
-            while len(marks) > 1 and marks[1].at <= now - _SHOWN_OVER:
-                marks.popleft()
-            if (seconds := now - marks[0].at) >= _SHOWN_OVER:
-                rate = (audio_seconds - marks[0].audio_seconds) / seconds
-                # Of a longer time nothing is known in between: nobody asked.
-                crowded = seconds < 2 * _SHOWN_OVER and all(mark.hearing >= _CROWD for mark in marks)
-                self._most = rate if crowded else max(self._most, rate)
-        return self._most
+    def measure(self, now: float, audio_seconds: float, receiving: int) -> float:
+        """-> the throughput. `audio_seconds`: total since the start, of all requests; `receiving`: listeners now."""
+        measurements = self._measurements
+        if not measurements or now - measurements[-1].at >= _CHECK_INTERVAL:
+            measurements.append(_Measurement(now, audio_seconds, receiving))
+            while len(measurements) > 1 and measurements[1].at <= now - _WINDOW:
+                measurements.popleft()
+            if (seconds := now - measurements[0].at) >= _WINDOW:
+                rate = (audio_seconds - measurements[0].audio_seconds) / seconds
+                # Over a longer time nothing is known of the listeners in between: no request came to measure them.
+                many = seconds < 2 * _WINDOW and all(each.receiving >= _MANY for each in measurements)
+                self._highest = rate if many else max(self._highest, rate)
+        return self._highest
 
 
 class Admission:
-    """`clock`: as time.monotonic; `sleep`: as asyncio.sleep on that clock."""
+    """`clock` works as time.monotonic, `sleep` as asyncio.sleep on that clock."""
 
     def __init__(
         self,
@@ -132,45 +136,45 @@ class Admission:
         self._policy = policy
         self._clock = clock
         self._sleep = sleep
-        self._listening: set[Playback] = set()
+        self._listeners: set[Playback] = set()
         self._throughput = Throughput()
-        self._gone_audio_seconds = 0.0
+        self._departed_audio_seconds = 0.0
         self._requests = 0
 
     @asynccontextmanager
     async def admitted(self, playback: Playback, real_time: bool) -> AsyncIterator[None]:
-        """Raises Overloaded. `real_time`: the listener plays while we speak, and its text is there already: only then
-        can it be late by our fault.
+        """Raises Overloaded. `real_time`: the audio is played while it is made, from a text that is complete. Only such
+        a listener can be late by our fault; any other counts against the hard limit alone.
         """
-        if self._requests >= self._policy.most:
+        if self._requests >= self._policy.max_requests:
             raise self._overloaded(f"{self._requests} requests are being spoken, which is all that there is room for.")
         self._requests += 1
         try:
-            await self._room()
+            await self._wait_for_capacity()
             if real_time:
-                self._listening.add(playback)
+                self._listeners.add(playback)
             yield
         finally:
             self._requests -= 1
-            if playback in self._listening:
-                self._listening.remove(playback)
-                self._gone_audio_seconds += playback.audio_seconds
+            if playback in self._listeners:
+                self._listeners.remove(playback)
+                self._departed_audio_seconds += playback.audio_seconds
 
-    async def _room(self) -> None:
+    async def _wait_for_capacity(self) -> None:
         until = self._clock() + self._policy.wait_seconds
-        while not self._holds():
+        while not self._has_capacity():
             if self._clock() >= until:
                 raise self._overloaded("The listeners there are need all that can be spoken in time.")
-            await self._sleep(_LOOK_AGAIN)
+            await self._sleep(_CHECK_INTERVAL)
 
-    def _holds(self) -> bool:
+    def _has_capacity(self) -> bool:
         now, patience = self._clock(), self._policy.first_sound_seconds
-        standings = [
-            Standing(playback.lead(now, patience), *playback.steady, playback.heard_for(now))
-            for playback in self._listening
+        listeners = [
+            ListenerState(playback.lead(now, patience), *playback.recent, playback.heard_for(now))
+            for playback in self._listeners
         ]
-        got = self._gone_audio_seconds + sum(playback.audio_seconds for playback in self._listening)
-        return holds(standings, self._throughput.shown(now, got, _hearing(standings)))
+        total = self._departed_audio_seconds + sum(playback.audio_seconds for playback in self._listeners)
+        return has_capacity(listeners, self._throughput.measure(now, total, _receiving(listeners)))
 
     def _overloaded(self, message: str) -> Overloaded:
         return Overloaded(message, retry_after=self._policy.retry_after)

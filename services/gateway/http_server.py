@@ -1,4 +1,4 @@
-"""uvicorn on a loop that it shares: no signal handlers of its own, and a start that can be awaited."""
+"""uvicorn on an event loop that it shares: it installs no signal handlers, and its start can be awaited."""
 
 import asyncio
 import socket
@@ -27,8 +27,8 @@ class HttpServer:
     async def start(self) -> None:
         """Raises OSError when the port is taken."""
         listener = socket.create_server((self._address.host, self._address.port))
-        # asyncio sets this only for sockets that name their protocol: without it a reply's first audio waits some 40 ms
-        # for the listener to acknowledge the headers.
+        # asyncio sets TCP_NODELAY only on sockets that name their protocol. Without it the first audio of a reply waits
+        # about 40 ms, until the client has acknowledged the headers.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = listener.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve([listener]))
@@ -37,7 +37,7 @@ class HttpServer:
         started.cancel()
 
     async def stop(self, grace: float) -> None:
-        """Takes no more connections, gives running replies `grace` seconds, then breaks them off."""
+        """Accepts no more connections, gives running replies `grace` seconds, then breaks them off."""
         self._server.config.timeout_graceful_shutdown = round(grace)
         self._server.should_exit = True
         await self._serving
@@ -54,5 +54,5 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The process has one drain, for gRPC and HTTP together."""
+        """Installs no handlers: the process drains gRPC and HTTP together."""
         yield

@@ -57,7 +57,7 @@ class GatewayMetrics:
 
     @contextmanager
     def refused(self) -> Iterator[None]:
-        """Counts a request that ends inside with an error."""
+        """Counts a request that is refused inside the block."""
         try:
             yield
         except VoxlineError as exc:
@@ -66,7 +66,7 @@ class GatewayMetrics:
 
     @contextmanager
     def ended(self) -> Iterator[None]:
-        """Counts a request that ends inside, however it does; an active stream until then."""
+        """Counts a request by its outcome when the block ends, and as an active stream until then."""
         outcome = "ok"
         try:
             with self.active_streams.track_inprogress():

@@ -1,4 +1,4 @@
-"""How a stream of audio sounds to a listener who plays it as it comes."""
+"""How a reply sounds to a listener that plays it as it arrives: first sound, lead and underrun."""
 
 import math
 import time
@@ -11,9 +11,9 @@ import numpy as np
 from services.gateway.metrics import GatewayMetrics
 from services.runtime.audio import Audio
 
-# Samples below this are silence to a listener.
+# A chunk whose samples all lie at or below this is silent.
 _AUDIBLE = 1e-3
-# What came so many seconds of waiting ago counts less for the pace, by e.
+# The recent pace forgets with this time constant, in seconds of waiting.
 _RECENT = 0.5
 
 
@@ -21,8 +21,9 @@ _RECENT = 0.5
 class Playback:
     """A player that starts with the first audio. Times are on time.monotonic()'s clock, in seconds.
 
-    `waited`: how long the listener waited for us, without the time that we waited for the listener; `starved`: for how
-    much of it the player had nothing to play. `asked_at`: since when the listener waits; None while we wait for it.
+    `waited`: how long the listener has waited for us; the time that we waited for the listener is not part of it.
+    `underrun`: for how much of `waited` the player had nothing to play. `asked_at`: when the listener began to wait for
+    the next chunk; None while we wait for the listener.
     """
 
     started_at: float
@@ -30,7 +31,7 @@ class Playback:
     first_sound_at: float | None = None
     audio_seconds: float = 0.0
     waited: float = 0.0
-    starved: float = 0.0
+    underrun: float = 0.0
     _recent_audio: float = 0.0
     _recent_wait: float = 0.0
     _empty_at: float | None = None
@@ -39,12 +40,12 @@ class Playback:
         self.asked_at = now
 
     def received(self, audio: Audio, now: float) -> None:
-        """What was asked for has come."""
+        """The chunk that the listener waits for has arrived."""
         assert self.asked_at is not None, "audio that nobody asked for"
         wait = now - self.asked_at
         self.waited += wait
         if self._empty_at is not None:
-            self.starved += max(0.0, now - max(self._empty_at, self.asked_at))
+            self.underrun += max(0.0, now - max(self._empty_at, self.asked_at))
             kept = math.exp(-wait / _RECENT)
             self._recent_audio = kept * self._recent_audio + audio.seconds
             self._recent_wait = kept * self._recent_wait + wait
@@ -55,8 +56,8 @@ class Playback:
             self.first_sound_at = now
 
     @property
-    def steady(self) -> tuple[float, float]:
-        """Seconds of audio after the first piece, and of waiting for them; what is old counts less."""
+    def recent(self) -> tuple[float, float]:
+        """Seconds of audio received after the first chunk, and seconds waited for them; older ones count less."""
         return self._recent_audio, self._recent_wait
 
     def heard_for(self, now: float) -> float:
@@ -64,8 +65,8 @@ class Playback:
         return 0.0 if self.first_sound_at is None else now - self.first_sound_at
 
     def lead(self, now: float, patience: float) -> float:
-        """How soon the listener notices that we are late: when it has played all, or, before the first audio, when it
-        has waited for `patience` seconds. Infinite while it is we who wait.
+        """Seconds until the listener notices that we are late: when it has played everything, or, before the first
+        audio, when it has waited for `patience` seconds. Infinite while we wait for the listener.
         """
         if self.asked_at is None:
             return math.inf
@@ -75,7 +76,7 @@ class Playback:
 async def measured(
     source: AsyncGenerator[Audio, None], playback: Playback, metrics: GatewayMetrics
 ) -> AsyncGenerator[Audio, None]:
-    """Passes `source` on, which it owns, and observes how it would have sounded; also when it is left early."""
+    """Passes `source` on, which it owns, and observes its playback in the metrics, also when the reply ends early."""
     try:
         async with aclosing(source):
             playback.asked(playback.started_at)
@@ -93,4 +94,4 @@ def _observe(playback: Playback, metrics: GatewayMetrics) -> None:
         metrics.time_to_first_audio.observe(playback.first_sound_at - playback.started_at)
     if playback.audio_seconds:
         metrics.real_time_factor.observe(playback.waited / playback.audio_seconds)
-        metrics.underrun.observe(playback.starved)
+        metrics.underrun.observe(playback.underrun)

@@ -6,8 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway.gateway import Gateway, Limits
 from services.gateway.http_server import Address, HttpServer
-from services.gateway.rest.app import create_app
-from services.gateway.rest.options import RestOptions
+from services.gateway.rest.app import RestOptions, create_app
 from services.gateway.rpc.model_servicer import ModelServicer
 from services.gateway.rpc.speech_servicer import SpeechServicer
 from services.gateway.settings import GatewaySettings

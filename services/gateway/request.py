@@ -36,7 +36,7 @@ VoiceSelection = NamedVoice | DesignedVoice | ReferenceVoice
 
 @dataclass(frozen=True)
 class Style:
-    """What a listener asks for on top of a voice: levels found in instructions, None where they say nothing."""
+    """What instructions change of a designed voice; None leaves what the voice has."""
 
     gender: Gender | None = None
     pitch: Level | None = None
@@ -63,8 +63,8 @@ class Turn:
 class Output:
     """`encoding` is a name of the encoder registry; `sample_rate` in Hz, None for the model's own rate.
 
-    `speed` is a tempo in [0.25, 4]; pitch stays. `whole`: nobody listens before the end, so that a header may state the
-    length.
+    `speed` is a tempo in [0.25, 4]; pitch stays. `whole`: the reply is sent once it is complete, so that its
+    header can state the length.
     """
 
     encoding: str = "pcm"

@@ -21,20 +21,20 @@ class GatewaySettings(ServerSettings):
     database: str = Field(
         "", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; empty: a file in the data directory."
     )
-    max_requests: int = Field(64, ge=1, description="Requests spoken at once; more are told to come again.")
+    max_requests: int = Field(64, ge=1, description="Most requests at once; any more are turned away.")
     max_first_sound_seconds: float = Field(
         2.0,
         gt=0,
-        description="Newcomers are turned away while others starve, or wait longer for first sound.",
+        description="A listener that waits longer for its first sound is late; while too many are, nobody is admitted.",
     )
     admission_wait_seconds: float = Field(
-        1.0, ge=0, description="How long a newcomer waits for the others to be in time before it is turned away."
+        1.0, ge=0, description="How long a new request waits for capacity before it is turned away."
     )
     look_ahead_frames: int | None = Field(
         None,
         ge=-1,
-        description="Frames to the right that each sample waits for; -1 waits for all that matter: exact. "
-        "Empty: as many as the model says are enough.",
+        description="Frames to the right that each sample waits for. -1: all that matter, which is exact; "
+        "empty: as many as the model says are enough.",
     )
     pause_seconds: float = Field(0.1, ge=0, le=5, description="Silence between segments of a long text.")
     api_key: str = Field("", description="Key that REST callers must send as bearer; empty lets everybody in.")

@@ -1,4 +1,4 @@
-"""What a generation costs, beside the figures of its RPC."""
+"""The metrics of generations, beside those of their RPCs."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ class LlmMetrics:
             yield observer
             end = observer.end_or("failed")
         except (asyncio.CancelledError, GeneratorExit):
-            # Whoever has the end of it need not wait for that of the stream.
+            # A caller that has received the finish may leave before the stream ends.
             end = observer.end_or("cancelled")
             raise
         finally:
@@ -56,7 +56,7 @@ class LlmMetrics:
 
 
 class GenerationObserver:
-    """Counts the tokens of one generation. `end` is to be set when all are drawn."""
+    """Counts the tokens of one generation. Set `end` once all are drawn."""
 
     def __init__(self, tokens: Counter, first: Histogram) -> None:
         self._counter = tokens
@@ -67,7 +67,7 @@ class GenerationObserver:
         self.end: FinishReason | None = None
 
     def watching(self, due: Due) -> Due:
-        """The same, but sees when the first token is there."""
+        """`due` that also observes the time of the first token."""
 
         def watched(ids: int) -> bool:
             self._begin()

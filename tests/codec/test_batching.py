@@ -30,7 +30,7 @@ class Doubler:
     def __call__(self, items: list[int]) -> list[int]:
         self.batches.append(items)
         self.threads.add(threading.get_ident())
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if 13 in items:
             raise InvalidRequest("13 is unlucky")
         return [2 * item for item in items]

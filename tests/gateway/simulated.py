@@ -116,14 +116,14 @@ class Machine:
 
     def _serve_earliest(self, beginning: float) -> None:
         """Those who have heard nothing yet before all others, as the detokenizer does."""
-        room, now = self.capacity * TICK, self.clock.now
+        capacity_left, now = self.capacity * TICK, self.clock.now
         heard = [speech for speech in self.speeches if speech.sent]
         heard.sort(key=lambda speech: speech.playback.lead(now, 0.0))
         for speech in [*(speech for speech in self.speeches if not speech.sent), *heard]:
             cost = 1.0 if speech.sent else beginning
-            seconds = min(speech.sent + speech.chunk - speech.made, room / cost)
+            seconds = min(speech.sent + speech.chunk - speech.made, capacity_left / cost)
             speech.make(seconds, now)
-            room -= seconds * cost
+            capacity_left -= seconds * cost
 
     async def listen(self, seconds: float) -> bool:
         playback = Playback(self.clock.now)
@@ -153,4 +153,4 @@ class Machine:
 
     @property
     def underruns(self) -> list[float]:
-        return [one.starved for one in self.heard]
+        return [one.underrun for one in self.heard]

@@ -1,4 +1,4 @@
-"""Who is let in, by a machine that is simulated."""
+"""Which requests a simulated machine admits."""
 
 import asyncio
 import math
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from services.gateway.admission import Admission, AdmissionPolicy, Standing, Throughput, holds
+from services.gateway.admission import Admission, AdmissionPolicy, ListenerState, Throughput, has_capacity
 from services.gateway.playback import Playback
 from services.runtime.errors import Overloaded
 
@@ -55,48 +55,51 @@ async def ask_again(machine: Machine, draw: random.Random) -> None:
         await machine.listen(draw.uniform(SHORTEST, LONGEST))
 
 
-def standings(*leads: float, pace: float = 3.0) -> list[Standing]:
-    return [Standing(lead, audio=pace, waited=1.0) for lead in leads]
+def listening(*leads: float, pace: float = 3.0) -> list[ListenerState]:
+    return [ListenerState(lead, recent_audio=pace, recent_wait=1.0) for lead in leads]
 
 
 @pytest.mark.parametrize(
     "listeners",
     [
-        standings(),
-        standings(-3.0, pace=0.1),
-        standings(-3.0, math.inf, *[1.0] * 6),
-        standings(-60.0, 2.0),
-        standings(*[1.0] * 40),
-        [Standing(1.0)] * 40,
-        [Standing(0.3, audio=3.0, waited=1.0, heard_for=0.5)] * 20,
-        [Standing(0.3, audio=3.0, waited=1.0, heard_for=2.0), *[Standing(1.5, 3.0, 1.0, 2.0)] * 3],
+        listening(),
+        listening(-3.0, pace=0.1),
+        listening(-3.0, math.inf, *[1.0] * 6),
+        listening(-60.0, 2.0),
+        listening(*[1.0] * 40),
+        [ListenerState(1.0)] * 40,
+        [ListenerState(0.3, recent_audio=3.0, recent_wait=1.0, heard_for=0.5)] * 20,
+        [
+            ListenerState(0.3, recent_audio=3.0, recent_wait=1.0, heard_for=2.0),
+            *[ListenerState(1.5, 3.0, 1.0, 2.0)] * 3,
+        ],
     ],
 )
-def test_one_more_may_come_in_while_few_are_late(listeners: list[Standing]) -> None:
-    assert holds(listeners, shown=0.0)
+def test_one_more_may_come_in_while_few_are_late(listeners: list[ListenerState]) -> None:
+    assert has_capacity(listeners, throughput=0.0)
 
 
 @pytest.mark.parametrize(
     "listeners",
     [
-        standings(-3.0, 1.0),
-        standings(*[2.0] * 14, -0.2, -0.2, -0.2),
-        standings(-60.0, -0.2),
-        standings(*[9.0] * 20, pace=0.9),
-        [Standing(0.3, audio=3.0, waited=1.0, heard_for=2.0)] * 4,
+        listening(-3.0, 1.0),
+        listening(*[2.0] * 14, -0.2, -0.2, -0.2),
+        listening(-60.0, -0.2),
+        listening(*[9.0] * 20, pace=0.9),
+        [ListenerState(0.3, recent_audio=3.0, recent_wait=1.0, heard_for=2.0)] * 4,
     ],
 )
-def test_nobody_may_come_in_while_others_need_all_that_there_is(listeners: list[Standing]) -> None:
-    assert not holds(listeners, shown=20.0)
+def test_nobody_may_come_in_while_others_need_all_that_there_is(listeners: list[ListenerState]) -> None:
+    assert not has_capacity(listeners, throughput=20.0)
 
 
-def test_a_crowd_shows_what_a_machine_can_do_and_a_pause_does_not() -> None:
+def test_many_listeners_show_what_a_machine_can_do_and_a_pause_does_not() -> None:
     throughput = Throughput()
-    assert throughput.shown(0.0, 0.0, hearing=5) == 0.0
-    assert throughput.shown(1.0, 20.0, hearing=5) == 20.0
-    assert throughput.shown(2.0, 30.0, hearing=3) == 20.0
-    assert throughput.shown(60.0, 40.0, hearing=5) == 20.0
-    assert throughput.shown(61.0, 50.0, hearing=5) == 10.0
+    assert throughput.measure(0.0, 0.0, receiving=5) == 0.0
+    assert throughput.measure(1.0, 20.0, receiving=5) == 20.0
+    assert throughput.measure(2.0, 30.0, receiving=3) == 20.0
+    assert throughput.measure(60.0, 40.0, receiving=5) == 20.0
+    assert throughput.measure(61.0, 50.0, receiving=5) == 10.0
 
 
 @pytest.mark.parametrize("slots", [16, 256])
@@ -125,7 +128,7 @@ async def test_below_capacity_next_to_nobody_is_turned_away(clock: Clock, start:
     assert machine.refused <= 0.02 * len(machine.heard)
 
 
-async def test_machine_on_which_each_gets_little_but_there_is_room_turns_next_to_nobody_away(
+async def test_machine_on_which_each_gets_little_but_there_is_capacity_turns_next_to_nobody_away(
     clock: Clock, start: Start
 ) -> None:
     """A large GPU: no listener gets more than two and a half times what it plays, however few there are."""
@@ -135,7 +138,7 @@ async def test_machine_on_which_each_gets_little_but_there_is_room_turns_next_to
     assert machine.refused <= 0.03 * len(machine.heard)
 
 
-async def test_machine_with_room_to_spare_lets_nobody_wait(clock: Clock, start: Start) -> None:
+async def test_machine_with_capacity_to_spare_lets_nobody_wait(clock: Clock, start: Start) -> None:
     """Where one listener cannot get all that there is, few of them do not show how little there is."""
     machine = start(256, capacity=200.0, fastest=4.5)
     machine.start(arrivals(machine, 1.5, random.Random(1)))
@@ -233,7 +236,7 @@ async def test_listener_who_is_stuck_locks_nobody_out(clock: Clock) -> None:
 
 
 async def test_one_more_than_the_most_is_turned_away_at_once_until_one_leaves() -> None:
-    admission = Admission(AdmissionPolicy(most=1, retry_after=2.5))
+    admission = Admission(AdmissionPolicy(max_requests=1, retry_after=2.5))
     async with admission.admitted(Playback(0.0), real_time=False):
         with pytest.raises(Overloaded) as raised:
             async with admission.admitted(Playback(0.0), real_time=False):
@@ -243,8 +246,8 @@ async def test_one_more_than_the_most_is_turned_away_at_once_until_one_leaves() 
         pass
 
 
-async def test_room_is_given_back_when_a_request_fails() -> None:
-    admission = Admission(AdmissionPolicy(most=1))
+async def test_slot_is_given_back_when_a_request_fails() -> None:
+    admission = Admission(AdmissionPolicy(max_requests=1))
     with pytest.raises(ValueError, match="broke"):
         async with admission.admitted(Playback(0.0), real_time=True):
             raise ValueError("broke")

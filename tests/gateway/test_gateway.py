@@ -149,7 +149,7 @@ async def test_listener_who_leaves_before_the_first_byte_frees_the_stages(gatewa
     assert outcomes(registry, "cancelled") == 1
 
 
-async def test_default_voice_is_cast_before_the_first_request(gateway, doubles):
+async def test_speaker_of_the_default_voice_is_selected_before_the_first_request(gateway, doubles):
     async with asyncio.timeout(PATIENCE):
         while doubles.llm.made_up < 1:
             await asyncio.sleep(0)
@@ -158,7 +158,7 @@ async def test_default_voice_is_cast_before_the_first_request(gateway, doubles):
     assert doubles.llm.made_up == 1
 
 
-async def test_dictation_is_spoken_in_the_asked_format(gateway):
+async def test_text_stream_is_spoken_in_the_asked_format(gateway):
     async def pieces():
         yield "Hel"
         yield "lo."
@@ -169,7 +169,7 @@ async def test_dictation_is_spoken_in_the_asked_format(gateway):
     assert text_of(await reply.whole()) == "Hello.Bye."
 
 
-async def test_dictation_without_words_is_a_short_silence(gateway):
+async def test_text_stream_without_words_is_a_short_silence(gateway):
     async def pieces():
         yield "  "
 

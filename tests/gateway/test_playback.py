@@ -24,11 +24,11 @@ def test_player_starves_between_the_end_of_one_chunk_and_the_next():
     playback = Playback(started_at=10.0)
     hear(playback, sound(1.0), asked_at=10.0, now=10.5)
     hear(playback, sound(1.0), asked_at=10.5, now=11.0)
-    assert playback.starved == 0.0
+    assert playback.underrun == 0.0
     hear(playback, sound(1.0), asked_at=11.0, now=12.75)
-    assert playback.starved == pytest.approx(0.25)
+    assert playback.underrun == pytest.approx(0.25)
     hear(playback, sound(1.0), asked_at=12.75, now=13.5)
-    assert playback.starved == pytest.approx(0.25)
+    assert playback.underrun == pytest.approx(0.25)
     assert playback.waited == pytest.approx(3.5)
 
 
@@ -36,7 +36,7 @@ def test_listener_who_reads_late_does_not_starve_by_our_fault():
     playback = Playback(started_at=0.0)
     hear(playback, sound(1.0), asked_at=0.0, now=0.1)
     hear(playback, sound(1.0), asked_at=9.0, now=9.2)
-    assert playback.starved == pytest.approx(0.2)
+    assert playback.underrun == pytest.approx(0.2)
     assert playback.waited == pytest.approx(0.3)
 
 

@@ -29,7 +29,7 @@ class Writer:
             self.queue.put_nowait(piece)
 
 
-async def test_dictated_sentence_is_heard_before_the_text_ends(synthesis):
+async def test_streamed_sentence_is_heard_before_the_text_ends(synthesis):
     writer = Writer()
     stream = synthesis.speak_stream(TextStreamRequest(NamedVoice("")), writer.pieces(), Usage())
     writer.write("Hello th", "ere. The ne")
@@ -43,7 +43,7 @@ async def test_dictated_sentence_is_heard_before_the_text_ends(synthesis):
     assert await heard(stream) == "is done."
 
 
-async def test_leaving_a_dictation_closes_its_text(synthesis, doubles):
+async def test_leaving_a_text_stream_closes_its_text(synthesis, doubles):
     writer = Writer()
     stream = synthesis.speak_stream(TextStreamRequest(NamedVoice("")), writer.pieces(), Usage())
     writer.write("Hello.", Flush())

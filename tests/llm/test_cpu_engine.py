@@ -109,7 +109,7 @@ def test_logits_are_near_those_of_transformers(
     assert correlation(model, found, expected) >= (0.999 if family is small_family else 0.993)
 
 
-def test_tokens_are_the_same_in_any_company_and_with_any_threads(stepper: Make, small_family: Family) -> None:
+def test_tokens_are_the_same_with_any_batch_mates_and_threads(stepper: Make, small_family: Family) -> None:
     """Whatever the others make of the parts in which a prompt is computed."""
     model = small_family.engine_model
     ids = prompted(small_family)

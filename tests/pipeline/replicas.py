@@ -41,9 +41,7 @@ class ReplicaProcess:
     async def start(self) -> None:
         """Returns when it serves."""
         command = (*self._command, "--port", str(self.port), "--metrics-port", "0")
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, *command, stderr=asyncio.subprocess.PIPE
-        )
+        self._process = await asyncio.create_subprocess_exec(sys.executable, *command, stderr=asyncio.subprocess.PIPE)
         async with asyncio.timeout(START_SECONDS):
             while '"serving"' not in (line := (await self._line()).decode()):
                 print(line, end="")

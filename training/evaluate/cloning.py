@@ -60,7 +60,7 @@ def resynthesised(voice: ExportedVoice, corpus: Corpus, tried: Sequence[Trial]) 
         voice,
         corpus,
         tried,
-        [voice.decode(VoiceTokens(speaker.global_tokens, said.semantic_tokens)) for speaker, said in heard],
+        [voice.decode(SparkTokens(speaker.global_tokens, said.semantic_tokens)) for speaker, said in heard],
     )
 
 

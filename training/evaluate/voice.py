@@ -44,13 +44,13 @@ class ExportedVoice:
         forbidden[list(engine.allowed)] = False
         self._forbidden = forbidden
 
-    def tokens(self, samples: Samples) -> VoiceTokens:
+    def tokens(self, samples: Samples) -> SparkTokens:
         return self._tokenizer.tokenize([samples.astype(np.float64)])[0]
 
     def reconstruct(self, samples: Samples) -> Samples:
         return self.decode(self.tokens(samples))
 
-    def decode(self, tokens: VoiceTokens) -> Samples:
+    def decode(self, tokens: SparkTokens) -> Samples:
         return self._detokenizer.decode(tokens.global_tokens, tokens.semantic_tokens)
 
     def d_vector(self, samples: Samples) -> NDArray[np.float32]:

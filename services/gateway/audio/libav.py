@@ -1,4 +1,4 @@
-"""libav as this process wants it."""
+"""Keeps libav from starting threads that it does not need."""
 
 import ctypes
 from contextlib import suppress
@@ -13,7 +13,7 @@ def single_threaded() -> None:
 
     libav gives each graph a thread for every CPU, up to 16, and PyAV each encoder a graph that cuts frames of its size:
     960 threads for 64 replies, and 1 to 3 ms before each one's first sound, for filters that use none of them. PyAV has
-    no setting for it; where libav cannot be reached, all stays as it was.
+    no setting for it; where the symbol cannot be reached, libav keeps its threads.
     """
     with suppress(OSError, AttributeError):
         # The symbol is libavutil's, which PyAV's module has loaded.

@@ -1,5 +1,6 @@
-"""The HTTP side of the gateway, put together."""
+"""Puts the HTTP side of the gateway together: routes, middleware, error handlers."""
 
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -19,10 +20,10 @@ from services.gateway.rest.middleware.errors import Errors
 from services.gateway.rest.middleware.head import Head
 from services.gateway.rest.middleware.observe import HttpMetrics, Observe
 from services.gateway.rest.middleware.request_id import RequestId
-from services.gateway.rest.options import RestOptions
 
 ROUTERS = (*openai.ROUTERS, probes.router)
 _EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
+_MEBIBYTE = 1024 * 1024
 
 
 def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
@@ -33,7 +34,7 @@ def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: Res
         description="Text to speech with Spark-TTS. The OpenAI clients work unchanged: point their base URL to /v1.",
         middleware=_middleware(registry, options or RestOptions()),
         exception_handlers={RequestValidationError: invalid, HTTPException: refused},
-        # "4XX" also keeps FastAPI from documenting a 422 that nobody gets.
+        # "4XX" also keeps FastAPI from documenting a 422 that never occurs.
         responses={
             "4XX": {"model": ErrorBody, "description": "The request is at fault."},
             "5XX": {"model": ErrorBody, "description": "The server is at fault."},

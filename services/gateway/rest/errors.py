@@ -1,4 +1,4 @@
-"""Every failure of an HTTP request as an OpenAI error reply: the one place where an exception becomes a status."""
+"""Turns every failure of an HTTP request into an OpenAI error reply: the one place where an exception gets a status."""
 
 import logging
 import math
@@ -22,10 +22,10 @@ from services.runtime.errors import (
 
 logger = logging.getLogger(__name__)
 
-# OpenAI's SDKs repeat a request on 409 and on every 5xx, unless this header says that it is in vain.
+# OpenAI's SDKs retry a request on 409 and on every 5xx, unless this header forbids it.
 _NO_RETRY = {"x-should-retry": "false"}
 _NO_RETRY_STATUS = (409, 501)
-# Where FastAPI says that a value came from.
+# FastAPI begins the location of a value with the part of the request that held it.
 _SOURCES = ("body", "query", "path", "header")
 
 
@@ -53,7 +53,7 @@ def to_response(error: VoxlineError) -> JSONResponse:
 
 
 def to_ours(exc: Exception) -> VoxlineError:
-    """Logs what nobody foresaw, and hides it from the caller."""
+    """Logs an unexpected error and hides its text from the caller."""
     if isinstance(exc, VoxlineError):
         return exc
     logger.error("unforeseen error", exc_info=exc)
@@ -61,7 +61,7 @@ def to_ours(exc: Exception) -> VoxlineError:
 
 
 async def invalid(request: Request, exc: Exception) -> JSONResponse:
-    """Handler of RequestValidationError: the first field at fault, with all that is wrong with it."""
+    """Handler of RequestValidationError: names the first invalid field and everything that is wrong with it."""
     assert isinstance(exc, RequestValidationError)
     problems = exc.errors()
     location: Sequence[str | int] = problems[0]["loc"]
@@ -75,7 +75,7 @@ async def invalid(request: Request, exc: Exception) -> JSONResponse:
 
 
 async def refused(request: Request, exc: Exception) -> JSONResponse:
-    """Handler of HTTPException: what the framework itself turns away."""
+    """Handler of HTTPException, which the framework itself raises."""
     assert isinstance(exc, HTTPException)
     if exc.status_code == 413:
         return to_response(TooLarge(exc.detail))
@@ -87,6 +87,6 @@ async def refused(request: Request, exc: Exception) -> JSONResponse:
 
 
 def _of_url(exc: HTTPException, message: str, code: str) -> JSONResponse:
-    """No row of the table: these never leave the HTTP side."""
+    """These errors have no row in the error table, because only HTTP has them."""
     detail = ErrorDetail(message=message, type="invalid_request_error", param=None, code=code)
     return JSONResponse(ErrorBody(error=detail).model_dump(), exc.status_code, exc.headers)

@@ -1,4 +1,4 @@
-"""What orchestrators, scrapers and people look at: no surface of any system."""
+"""Routes for orchestrators, Prometheus and people. They belong to no surface."""
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry

@@ -1,4 +1,4 @@
-"""A reply whose bytes go out as they are made."""
+"""An HTTP response that sends the bytes of a reply as they are made."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -8,8 +8,8 @@ from starlette.types import Receive, Scope, Send
 
 
 class StreamedResponse(StreamingResponse):
-    """Owns `chunks` and closes them however the reply ends: a client may leave while a chunk is on its way to it, when
-    nothing else would. An error of theirs is raised, so that the server breaks the body off.
+    """Owns `chunks` and closes them however the response ends. When the client leaves while a chunk is being sent,
+    nothing else would close them. An error of `chunks` is raised, so that the server breaks the body off.
     """
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], media_type: str, headers: dict[str, str]) -> None:

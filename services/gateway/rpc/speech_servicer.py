@@ -15,7 +15,7 @@ from services.runtime.errors import InvalidRequest
 from voxline.v1 import text_to_speech_pb2 as pb
 from voxline.v1 import text_to_speech_pb2_grpc
 
-# What the gateway calls otherwise than the protos do.
+# Fields of the internal request -> their names in the protos.
 _SPEECH_FIELDS = {
     "encoding": "audio_config.encoding",
     "sample_rate": "audio_config.sample_rate_hertz",
@@ -26,7 +26,7 @@ _UPDATE_FIELDS = {"voice": "voice.name", "display_name": "voice.display_name", "
 
 
 class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
-    """Errors are for the interceptor."""
+    """Raises our errors; the interceptor turns them into gRPC statuses."""
 
     def __init__(self, gateway: SpeechGateway) -> None:
         self._gateway = gateway
@@ -34,7 +34,7 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def Synthesize(  # noqa: N802
         self, request: pb.SynthesizeRequest, context: object
     ) -> AsyncGenerator[pb.SynthesizeResponse, None]:
-        with renamed(_SPEECH_FIELDS):
+        with renamed_fields(_SPEECH_FIELDS):
             reply = await self._gateway.speak(to_speech(request))
             async with aclosing(events(reply, pb.SynthesizeResponse)) as responses:
                 async for response in responses:
@@ -43,7 +43,7 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def SynthesizeBody(  # noqa: N802
         self, request: pb.SynthesizeBodyRequest, context: object
     ) -> AsyncGenerator[httpbody_pb2.HttpBody, None]:
-        with renamed(_SPEECH_FIELDS):
+        with renamed_fields(_SPEECH_FIELDS):
             reply = await self._gateway.speak(to_speech(request.speech))
             async with aclosing(reply.chunks) as chunks:
                 async for chunk in chunks:
@@ -52,7 +52,7 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def StreamingSynthesize(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.StreamingSynthesizeRequest], context: object
     ) -> AsyncGenerator[pb.StreamingSynthesizeResponse, None]:
-        with renamed(_SPEECH_FIELDS):
+        with renamed_fields(_SPEECH_FIELDS):
             first = await anext(request_iterator, None)
             if first is None or not first.HasField("config"):
                 raise InvalidRequest("The first message of a text stream must be its config.", field="config")
@@ -70,14 +70,14 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def GetVoice(  # noqa: N802
         self, request: pb.GetVoiceRequest, context: object
     ) -> pb.Voice:
-        with renamed(_VOICE_FIELDS):
+        with renamed_fields(_VOICE_FIELDS):
             return voice_to_proto(await self._gateway.voices.get(to_voice_id(request.name)))
 
     async def CreateVoice(  # noqa: N802
         self, request: pb.CreateVoiceRequest, context: object
     ) -> pb.Voice:
         reference = request.reference
-        with renamed(_VOICE_FIELDS):
+        with renamed_fields(_VOICE_FIELDS):
             return voice_to_proto(
                 await self._gateway.voices.create(
                     request.voice_id, request.display_name, reference.audio, reference.transcript
@@ -100,7 +100,7 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def DeleteVoice(  # noqa: N802
         self, request: pb.DeleteVoiceRequest, context: object
     ) -> empty_pb2.Empty:
-        with renamed(_VOICE_FIELDS):
+        with renamed_fields(_VOICE_FIELDS):
             await self._gateway.voices.delete(to_voice_id(request.name))
         return empty_pb2.Empty()
 

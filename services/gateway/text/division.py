@@ -16,11 +16,12 @@ _PLACES = re.compile(
 )
 _CLAUSE_END = re.compile(r"(?:[,;:)\]–—，；：、）」』》…]|\.\.)[\"'”’]*\s*$|\n$")
 _ABBREVIATION_END = re.compile(r"\.\s*$")
-# What a cut costs. A segment that is shorter than the limit costs at most 1, so clauses come before length, words last.
+# The cost of a cut. A segment that is shorter than the limit costs at most 1, so the place of a cut matters more than
+# the lengths: after a clause it costs least, after an abbreviation most.
 _AFTER_CLAUSE, _AFTER_WORD, _AFTER_ABBREVIATION = 4.0, 16.0, 32.0
-# How much is divided in one step, in limits: the time to the first part stays short.
+# One step divides about this many limits of text, so that the time to the first part stays short.
 _WINDOW = 4
-# The longest accent, vowel sign or emoji sequence that is kept together when a word has to be cut.
+# Characters: a sequence of accents, vowel signs or emoji up to this long is kept together when a word has to be cut.
 _CLUSTER = 8
 _JOINER = "\u200d"
 
@@ -28,8 +29,8 @@ _JOINER = "\u200d"
 def divided(sentence: str, limit: int) -> Iterator[str]:
     """Parts of at most `limit` characters, white space at their ends not counted; joined they are the sentence.
 
-    Of all divisions the cheapest: cuts after clauses before cuts after words, as few as do, and parts of like length.
-    A word up to twice the limit stays whole (a URL); what is longer is no word.
+    The division has the lowest cost: it prefers cuts after clauses to cuts after words, few cuts to many, and parts of
+    similar length. A word of up to twice the limit stays whole (a URL); a longer one is cut.
     """
     window: list[str] = []
     size = 0

@@ -1,10 +1,10 @@
-"""What every voice needs of a text, and no more: words, punctuation, emoji and markup stay as they are."""
+"""Normalises what every voice needs, and no more: words, punctuation, emoji and markup stay as they are."""
 
 import re
 import unicodedata
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs"})
-# Scripts from Arabic to Hindi, and emoji, shape their letters with these two.
+# Arabic and Indic scripts and emoji join characters with these two.
 _JOINERS = frozenset("\u200c\u200d")
 
 

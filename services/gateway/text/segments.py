@@ -1,7 +1,7 @@
 """Cuts a text into segments that the model can speak in one go, where a speaker would pause.
 
-Sentence ends are sentencex's affair: it knows abbreviations, initials, decimals, URLs, quotes, ellipses and the stops
-of other scripts. Its English rules serve every language here, since a request names none.
+sentencex finds the ends of sentences: it knows abbreviations, initials, decimals, URLs, quotes, ellipses and the stops
+of other scripts. Its English rules are used for every language, because a request names none.
 """
 
 import re
@@ -14,9 +14,9 @@ from services.gateway.request import Flush, TextPiece
 from services.gateway.text.division import divided
 from services.gateway.text.normalise import normalise
 
-# How much text is looked at in one step, in limits: sentencex takes quadratic time for some texts.
+# sentencex reads at most this many limits of text in one step, because it takes quadratic time for some texts.
 _WINDOW = 20
-# What belongs to the sentence behind it, though a stop may follow: a bullet, "1.", "b)", "iv.", a lone quote.
+# A label belongs to the sentence after it, even if a stop ends it: a bullet, "1.", "b)", "iv.", a lone quote.
 _LABEL = re.compile(r"\W*(?:\d{1,3}|[a-zA-Z]|[ivx]+)?\W*")
 _OTHER_SPACE = re.compile(r"[^\S\n]")
 
@@ -24,8 +24,9 @@ _OTHER_SPACE = re.compile(r"[^\S\n]")
 def segments(text: str, limit: int) -> Iterator[str]:
     """Sentences, as many to a segment as fit into `limit` characters, and never of two paragraphs.
 
-    A sentence over the limit is divided between clauses, else between words; only a word may stay longer. White space
-    aside, the segments joined are the normalised text. None for a text of nothing visible. Works as it is read.
+    A sentence over the limit is divided between clauses, else between words; only a word may stay longer. Apart from
+    white space the joined segments are the normalised text; a text with nothing visible has none. Each segment is found
+    when it is asked for.
     """
     for paragraph in normalise(text).split("\n\n"):
         held = ""
@@ -40,7 +41,8 @@ def segments(text: str, limit: int) -> Iterator[str]:
 async def sentences(pieces: AsyncGenerator[TextPiece, None], limit: int) -> AsyncGenerator[str, None]:
     """The same for a text that is still being written; owns `pieces`.
 
-    A sentence is given once the next has begun, at a `Flush` or at the end; one that outgrows two segments, in parts.
+    A sentence is yielded once the next has begun, at a `Flush` or at the end of the text; one that outgrows two
+    segments is yielded in parts.
     """
     written = ""
     async with aclosing(pieces):
@@ -53,7 +55,7 @@ async def sentences(pieces: AsyncGenerator[TextPiece, None], limit: int) -> Asyn
 
 
 def _complete(written: str, limit: int) -> tuple[str, str]:
-    """-> what can be spoken, what may still grow."""
+    """-> the complete sentences, and the last one, which may still grow."""
     # sentencex 1.0 panics on other spaces than ASCII's between an initial and its point.
     written = _OTHER_SPACE.sub(" ", written)
     *_, last = ["", *_sentences(written, limit)]
@@ -63,7 +65,7 @@ def _complete(written: str, limit: int) -> tuple[str, str]:
 
 
 def _sentences(text: str, limit: int) -> Iterator[str]:
-    """Joined they are `text`: each keeps the white space behind it. Labels go with what they label."""
+    """Joined they are `text`: each keeps the white space after it, and a label stays with the sentence after it."""
     label = ""
     for sentence in _raw_sentences(text, _WINDOW * limit):
         label += sentence

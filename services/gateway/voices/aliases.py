@@ -1,4 +1,4 @@
-"""OpenAI's voice names as designed voices. The likeness ends at the gender; the levels keep them apart."""
+"""OpenAI's voice names as designed voices. Only the gender is that of OpenAI's voice; the levels tell them apart."""
 
 from collections.abc import Mapping
 

@@ -1,11 +1,11 @@
-"""What was drawn and has not crossed to the event loop yet: waking it costs more than a small model's token."""
+"""Holds drawn ids back from the event loop, because waking it takes longer than drawing a token of a small model."""
 
 from services.llm.engines.engine import Due
 from services.llm.engines.stepper import Drawn
 
 
 class Outbox:
-    """Holds the ids of each sequence until they are due, or their last is there."""
+    """Holds the ids of each sequence until `due` asks for a message, or the sequence has ended."""
 
     def __init__(self) -> None:
         self._due: dict[int, Due] = {}
@@ -15,7 +15,7 @@ class Outbox:
         self._due[ticket] = due
 
     def offer(self, drawn: list[Drawn]) -> list[Drawn]:
-        """What is to be delivered now, with what was held; or nothing."""
+        """The ids to deliver now, with those held before; empty when none are due."""
         for item in drawn:
             held = self._held.get(item.ticket)
             self._held[item.ticket] = Drawn(item.ticket, held.ids + item.ids, item.done) if held else item

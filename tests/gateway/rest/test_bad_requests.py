@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.gateway.rest.options import RestOptions
+from services.gateway.rest.app import RestOptions
 from services.runtime.errors import (
     DeadlineExceeded,
     GenerationFailed,

@@ -6,8 +6,8 @@ import logging
 import pytest
 from starlette.datastructures import Headers
 
+from services.gateway.rest.app import RestOptions
 from services.gateway.rest.middleware.request_id import RequestId
-from services.gateway.rest.options import RestOptions
 from services.runtime.errors import GenerationFailed
 
 SPEECH = "/v1/audio/speech"

@@ -18,7 +18,7 @@ async def until_heard(call, text: str) -> None:
             heard += (await call.read()).audio
 
 
-async def test_dictated_sentences_are_spoken_as_they_come(stub):
+async def test_streamed_sentences_are_spoken_as_they_come(stub):
     call = stub.StreamingSynthesize()
     await call.write(pb.StreamingSynthesizeRequest(config=pb.SynthesizeRequest()))
     for text in ("Hel", "lo the", "re. And"):
@@ -53,11 +53,11 @@ async def test_dictated_sentences_are_spoken_as_they_come(stub):
         ),
     ],
 )
-async def test_dictation_out_of_order_names_what_is_wrong(stub, requests, field):
+async def test_text_stream_out_of_order_names_what_is_wrong(stub, requests, field):
     assert (await failure(listened(stub.StreamingSynthesize(iter(requests)))))[1] == field
 
 
-async def test_dictation_that_is_left_frees_the_stages(stub, doubles):
+async def test_text_stream_that_is_left_frees_the_stages(stub, doubles):
     call = stub.StreamingSynthesize()
     await call.write(pb.StreamingSynthesizeRequest(config=pb.SynthesizeRequest()))
     await call.write(pb.StreamingSynthesizeRequest(text="Hello there. And"))

@@ -56,7 +56,7 @@ async def test_one_of_racing_creations_succeeds(voices):
     outcomes = await asyncio.gather(
         *(voices.create("ann", str(n), b"audio", "") for n in range(3)), return_exceptions=True
     )
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Voice", "VoiceExists", "VoiceExists"]
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["VoiceExists", "VoiceExists", "VoiceResource"]
 
 
 async def test_error_of_the_tokenizer_comes_through_and_nothing_is_stored(voices):

@@ -45,21 +45,21 @@ async def test_racing_requests_for_a_new_design_get_one_speaker(resolver):
     assert len(set(resolved)) == 1
 
 
-async def test_casting_does_not_depend_on_chance_and_frees_the_sequence(resolver, doubles):
+async def test_speaker_selection_does_not_depend_on_chance_and_frees_the_sequence(resolver, doubles):
     doubles.llm.before = lambda place: asyncio.Event().wait()
     await resolver.resolve(DESIGN, Style())
     assert doubles.llm.requests[0].sampling.HasField("seed")
     await doubles.llm.live.until(0)
 
 
-async def test_casting_that_fails_is_tried_with_another_seed(resolver, doubles):
+async def test_speaker_selection_that_fails_is_tried_with_another_seed(resolver, doubles):
     doubles.llm.speaker = failing_once(doubles.llm.speaker, GenerationFailed("half"))
     assert (await resolver.resolve(DESIGN, Style())).speaker is not None
     seeds = [request.sampling.seed for request in doubles.llm.requests]
     assert len(set(seeds)) == 2
 
 
-async def test_casting_without_room_says_so(resolver, doubles):
+async def test_speaker_selection_without_capacity_says_so(resolver, doubles):
     doubles.llm.speaker = failing_once(doubles.llm.speaker, Overloaded("No room.", retry_after=3.0))
     with pytest.raises(Overloaded, match=r"No room\.") as raised:
         await resolver.resolve(DESIGN, Style())

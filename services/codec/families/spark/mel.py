@@ -1,4 +1,4 @@
-"""The mel spectrogram that the speaker encoder hears: magnitude, no logarithm (torchaudio's, at power 1)."""
+"""The mel spectrogram that the speaker encoder reads: magnitude, no logarithm (torchaudio's, at power 1)."""
 
 import math
 

@@ -36,7 +36,7 @@ WAV2VEC2 = "wav2vec2-large-xlsr-53"
 
 
 @dataclass(frozen=True)
-class VoiceTokens:
+class SparkTokens:
     """A recording as tokens; `semantic_tokens` has one per frame, and both are codebook indices."""
 
     global_tokens: tuple[int, ...]
@@ -129,7 +129,7 @@ class SparkTokenizer:
         """
         return 1 if self.device.type == "cpu" else 16
 
-    def tokenize(self, clips: Sequence[NDArray[np.float64]]) -> list[VoiceTokens]:
+    def tokenize(self, clips: Sequence[NDArray[np.float64]]) -> list[SparkTokens]:
         """clips: [n] each, mono at `sample_rate`, finite, of any volume and any lengths.
 
         Raises InvalidRequest for a clip too short for a single frame.
@@ -144,10 +144,10 @@ class SparkTokenizer:
         with torch.inference_mode(), cudnn.flags(enabled=True, allow_tf32=False):
             speakers = self.speaker(self.reference_clips(clips)).tolist()
             utterances = [row.tolist() for row in self._semantic(clips)]
-        return [VoiceTokens(tuple(speaker), tuple(said)) for speaker, said in zip(speakers, utterances, strict=True)]
+        return [SparkTokens(tuple(speaker), tuple(said)) for speaker, said in zip(speakers, utterances, strict=True)]
 
     def reference_clips(self, clips: Sequence[NDArray[np.float64]]) -> Tensor:
-        """What the speaker's branch hears of each clip: [B, n], n the same for all."""
+        """The part of each clip that the speaker encoder reads: [B, n], n the same for all."""
         length = self.config.audio.reference_samples
         heard = np.stack([reference_clip(clip, length) for clip in clips]).astype(np.float32)
         return torch.from_numpy(heard).to(self.device)

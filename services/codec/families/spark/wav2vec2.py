@@ -4,7 +4,7 @@ Upstream takes the state of layer 16 before the final layer norm, although trans
 where that layer is the last.
 
 Padding never reaches a clip: its frames come from its own samples, the input of the position convolution is zero beyond
-its end, and the attention is masked. The one layer that would hear padding is the group norm over time of the other
+its end, and the attention is masked. The one layer that padding would reach is the group norm over time of the other
 kind of convolutions (`feat_extract_norm` "group"), so these convolutions run clip by clip.
 """
 

@@ -1,4 +1,4 @@
-"""The formats that a reply can have, by the name that callers use. A new one is a class and a row."""
+"""The registry of audio formats, by the names that callers use. A new format is a class and a row."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Any format that libav encodes and muxes; knows none by name."""
+"""Encodes any format that libav encodes and muxes; it knows no format by name."""
 
 import io
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ class Codec:
 class ContainerEncoder:
     """One mono stream in one container; a subclass says which `codec`. The two verbs are those of `Encoder`.
 
-    Every packet leaves as soon as it is made. A container without a packet is no valid file, so a reply of no samples
-    carries one silent sample.
+    Every packet is given as soon as it is made. A container without a packet is no valid file, so a reply without
+    samples gets one silent sample.
     """
 
     codec: ClassVar[Codec]
@@ -100,7 +100,7 @@ class ContainerEncoder:
 
 
 class _Pipe(io.BytesIO):
-    """Tells libav not to come back and patch its headers: what was written has been sent."""
+    """Tells libav that it cannot go back and patch its headers, because what was written has been sent already."""
 
     def seekable(self) -> bool:
         return False

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 class Encoder(Protocol):
     """One reply in one format: the bytes of `encode` and of the one `flush` at the end, joined, are one valid file.
 
-    A streamed reply leaves as it is made. A `whole` one may be kept until `flush`, because only then can the header
-    (wav, flac) state the true length. A second `flush` gives nothing; `encode` after it is a ValueError.
+    A streamed reply is given as it is made. A `whole` one may be held back until `flush`, because only then can the
+    header (wav, flac) state the true length. A second `flush` gives nothing; `encode` after it is a ValueError.
     """
 
     media_type: ClassVar[str]

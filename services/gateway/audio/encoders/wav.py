@@ -14,7 +14,7 @@ _BYTES_PER_SAMPLE = 2
 
 
 class WavEncoder:
-    """Streamed, the header leads the first bytes and both its sizes say unknown; whole, they are exact."""
+    """A streamed file begins with the header, whose two sizes say "unknown"; in a whole file they are exact."""
 
     media_type: ClassVar[str] = "audio/wav"
 

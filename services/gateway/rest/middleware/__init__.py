@@ -1,1 +1,1 @@
-"""What every request passes through, as plain ASGI: nothing here buffers a reply or hides that a client left."""
+"""Plain ASGI middleware that every request passes: none of it buffers a reply or hides that a client has left."""

@@ -1,5 +1,5 @@
-"""Asks for the key, where there is one, before anything is read or made. What only reads is free: clients fetch the
-lists of models and voices without a key, also where speaking needs one.
+"""Checks the API key, if the server has one, before the body is read. A request that changes nothing needs no key:
+clients fetch the lists of models and voices without one, even where speech needs it.
 """
 
 from hmac import compare_digest
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.runtime.errors import Unauthenticated
 
-# Checks nothing: it shows in the OpenAPI schema that a route asks for the key.
+# Checks nothing: it makes the OpenAPI schema say that a route needs the key.
 DOCUMENTED_KEY = [Security(HTTPBearer(auto_error=False, description="Only where the server has a key."))]
 _FREE = ("GET", "HEAD", "OPTIONS")
 
@@ -38,5 +38,5 @@ class ApiKey:
 
 
 def _needs_key(scope: Scope) -> bool:
-    """A WebSocket always does."""
+    """A WebSocket always needs it."""
     return scope["type"] == "websocket" or (scope["type"] == "http" and scope["method"] not in _FREE)

@@ -1,11 +1,11 @@
-"""Bounds the body of a request while it is read, whatever its headers say."""
+"""Limits the size of a request body while it is read, whatever its headers say."""
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodyLimit:
-    """Raises from `receive`, as an HTTPException: the framework hides any other class behind its own."""
+    """Raises HTTPException from `receive`: the framework would replace any other exception by one of its own."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
@@ -29,7 +29,7 @@ class BodyLimit:
         await self._app(scope, limited, send)
 
     async def _discard(self, message: Message, receive: Receive) -> None:
-        """Reads on for as much again: a client that is cut off while it sends does not read the answer."""
+        """Reads and drops up to the same size again: a client that is cut off while it sends never reads the reply."""
         discarded = 0
         while message.get("more_body", False) and discarded <= self._max_bytes:
             message = await receive()

@@ -1,5 +1,5 @@
-"""Ends a request as soon as its client has left, whether or not its reply has begun: the server tells only those
-who ask, so this asks all the time.
+"""Cancels a request as soon as its client has left, whether or not its reply has begun. ASGI reports a disconnect only
+to whoever awaits `receive`, so this middleware always awaits it.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Disconnect:
 
 
 class _Client:
-    """Reads one message of the request ahead of the app, and so hears of the end of the connection."""
+    """Reads one message of the request ahead of the app, and so learns when the connection ends."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -50,7 +50,9 @@ class _Client:
         await self._send(message)
 
     async def listen(self, task: "asyncio.Future[None]") -> None:
-        """Cancels `task` when the client leaves; the server also calls it leaving when the reply is complete."""
+        """Cancels `task` when the client leaves. The server reports the end of a complete reply in the same way, which
+        is ignored.
+        """
         message: Message = {"type": ""}
         while message["type"] != "http.disconnect":
             message = await self._receive()

@@ -1,4 +1,4 @@
-"""The outermost edge: whatever fails before the reply has begun is answered, whatever fails later breaks it off."""
+"""The outermost edge: an error before the reply has begun becomes an error reply; a later one breaks the reply off."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -6,7 +6,7 @@ from services.gateway.rest.errors import to_ours, to_response
 
 
 class Errors:
-    """Raises our errors only, and only for a reply that cannot be ended well: the server then closes the connection."""
+    """Raises only our errors, and only after the reply has begun: the server then closes the connection."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,7 +24,7 @@ class Errors:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception as exc:  # The outermost edge of HTTP: whatever is unforeseen becomes a 500.
+        except Exception as exc:  # The outermost edge of HTTP: an unexpected error becomes a 500.
             error = to_ours(exc)
             if begun:
                 raise error from exc

@@ -1,4 +1,4 @@
-"""HEAD is GET without the body: the server drops the body, so an app need not know."""
+"""Serves HEAD as GET: the server drops the body, so no route has to know of it."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -9,6 +9,6 @@ class Head:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            # A copy: the server reads its own scope to see that no body may be sent.
+            # A copy, because the server reads the method in its own scope to know that no body may be sent.
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)

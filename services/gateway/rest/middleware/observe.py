@@ -16,7 +16,9 @@ _UNLOGGED = ("/healthz", "/readyz", "/metrics")
 
 
 class HttpMetrics:
-    """`route` is the template, e.g. /v1/audio/voices/{voice_id}. A reply that broke off counts as what broke it."""
+    """`route` is the template, e.g. /v1/audio/voices/{voice_id}. A reply that broke off counts under the status of the
+    error that broke it.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
@@ -36,7 +38,7 @@ class HttpMetrics:
 
 
 class Observe:
-    """`Server-Timing: ttfb;dur=MS` tells how long the reply took to begin: where it is streamed, to the first audio."""
+    """The header `Server-Timing: ttfb;dur=MS` says after how long the reply began; a streamed one begins with audio."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Names every request, and says the name in every reply."""
+"""Gives every request an id and sends it back in the reply."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,7 +7,7 @@ from services.runtime.request_context import REQUEST_ID, RequestContext, entered
 
 
 class RequestId:
-    """Sets the request context, which logs and calls to stages read."""
+    """Sets the request context, which the logs and the calls to stages read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,5 +1,5 @@
 """Consent recordings, which OpenAI asks for before it clones a voice. Nobody here would listen to them, so none is
-taken: a voice is made without one.
+accepted; a voice is created without one.
 """
 
 from fastapi import APIRouter

@@ -1,5 +1,5 @@
-"""What free instructions say about a designed voice: its gender, its pitch and its pace, in English. No model here
-understands more, so all other words are passed over; where words contradict each other, they say nothing.
+"""Finds the gender, pitch and speed of a designed voice in free English instructions. No model here understands more,
+so all other words are ignored; words that contradict each other count as absent.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Models: the served one, and the names of OpenAI's that stand for it."""
+"""The routes of models: the served one, and the names of OpenAI's models that stand for it."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -11,7 +11,7 @@ router = APIRouter(tags=["OpenAI"])
 
 
 class ModelBody(BaseModel):
-    """`created` is not known of a checkpoint."""
+    """`created` is 0: a checkpoint does not tell its date."""
 
     id: str
     object: str = "model"
@@ -25,7 +25,7 @@ class ModelList(BaseModel):
 
 
 class AudioModelList(ModelList):
-    """`models` as Open WebUI reads it."""
+    """`models` is the field that Open WebUI reads."""
 
     models: list[ModelBody]
 

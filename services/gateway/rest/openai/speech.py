@@ -1,14 +1,14 @@
 """POST /v1/audio/speech: a text, spoken."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
 
 from services.contract.sampling import Sampling
 from services.gateway.audio.encoders import ENCODERS
-from services.gateway.fields import renamed
+from services.gateway.interface import renamed_fields
 from services.gateway.reply import Reply
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Turn
 from services.gateway.rest.dependencies import TheGateway
@@ -20,7 +20,7 @@ from services.gateway.rest.text import Text
 
 router = APIRouter(tags=["OpenAI"])
 
-# Every client takes `pcm` for this rate, and none asks.
+# Hz. Every client assumes this rate for `pcm`, and none asks for it.
 SAMPLE_RATE = 24_000
 # Header of a reply of which a part is known to be cut at a limit of tokens before its first byte is sent.
 TRUNCATED = "x-voxline-truncated"
@@ -30,12 +30,20 @@ _FIELDS = {"text": "input", "encoding": "response_format"} | {
 }
 
 
+def _whole_characters(value: object) -> object:
+    """JavaScript cuts strings between the halves of a surrogate pair: a lone half becomes U+FFFD, the rest stays."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_whole_characters)]
+
+
 class VoiceId(BaseModel):
     id: Text
 
 
 class SpeechBody(BaseModel):
-    """OpenAI's fields, then ours. null is the same as absent, and fields that nobody knows are ignored."""
+    """OpenAI's fields, then ours. null is the same as absent; unknown fields are ignored."""
 
     model_config = ConfigDict(
         allow_inf_nan=False,
@@ -130,5 +138,5 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
     },
 )
 async def create_speech(body: SpeechBody, gateway: TheGateway) -> Response:
-    with renamed(_FIELDS):
+    with renamed_fields(_FIELDS):
         return _STREAM_FORMATS[body.stream_format or "audio"](await gateway.speak(to_speech(body)))

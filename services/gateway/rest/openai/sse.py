@@ -9,12 +9,14 @@ from services.gateway.reply import Reply
 from services.runtime.errors import VoxlineError, to_openai
 
 MEDIA_TYPE = "text/event-stream"
-# Nginx would otherwise collect events before it passes them on.
+# Without the second header nginx buffers events before it passes them on.
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
 async def events(reply: Reply) -> AsyncGenerator[bytes, None]:
-    """Owns the chunks of `reply`. An error is the last event, and raised as well: the end is not a clean one."""
+    """Owns the chunks of `reply`. An error is sent as the last event and raised again, so that the body has no clean
+    end.
+    """
     async with aclosing(reply.chunks) as chunks:
         try:
             async for chunk in chunks:

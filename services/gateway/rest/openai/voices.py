@@ -1,4 +1,4 @@
-"""Voices: those that the model brings along, stored clones, and OpenAI's names."""
+"""The routes of voices: built-in ones, stored clones, and OpenAI's voice names."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ _FIELDS = {"audio": "audio_sample", "voice_id": "id", "display_name": "name"}
 
 
 class VoiceBody(BaseModel):
-    """`created_at` in Unix seconds, 0 for what the model brings along."""
+    """`created_at` in Unix seconds, 0 for a built-in voice."""
 
     id: str
     object: Literal["audio.voice"] = "audio.voice"
@@ -47,7 +47,7 @@ class VoiceDeleted(BaseModel):
 
 
 class VoiceForm(BaseModel):
-    """`consent` is taken and not kept. `transcript` (the exact words of the sample) and `id` are ours."""
+    """`consent` is accepted and not stored. `transcript` (the exact words of the sample) and `id` are ours."""
 
     audio_sample: UploadFile
     name: str
@@ -72,7 +72,7 @@ async def create_voice(
     form: Annotated[VoiceForm, Form(media_type="multipart/form-data")], gateway: TheGateway
 ) -> VoiceBody:
     sample = await form.audio_sample.read()
-    with renamed(_FIELDS):
+    with renamed_fields(_FIELDS):
         return _body(await gateway.voices.create(form.id, form.name, sample, form.transcript))
 
 

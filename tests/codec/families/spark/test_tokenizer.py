@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2Config as OriginalConfig
 from transformers import Wav2Vec2Model
 
-from services.codec.families.spark.tokenizer import WAV2VEC2, SparkTokenizer, VoiceTokens
+from services.codec.families.spark.tokenizer import WAV2VEC2, SparkTokenizer, SparkTokens
 from services.codec.families.spark.wav2vec2_config import Wav2Vec2Config
 from services.codec.families.spark.weights import CheckpointError
 from services.runtime.errors import InvalidRequest
@@ -104,7 +104,7 @@ def test_no_clips_give_no_tokens(tokenizer: SparkTokenizer) -> None:
 
 def test_a_recording_without_tokens_does_not_exist() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        VoiceTokens((1,), ())
+        SparkTokens((1,), ())
 
 
 def changed(file: Path, **changes: object) -> None:

@@ -1,4 +1,5 @@
-"""One kernel for a layer, whatever the size of its input, so that a stream's samples do not depend on its company.
+"""One kernel for a layer, whatever the size of its input, so that a stream's samples do not depend on its
+batch mates.
 
 torch chooses between its own convolutions and oneDNN's by batch size and width (`use_mkldnn` in ATen's
 native/Convolution.cpp), MKL between its own by the rows of a matrix and their order in memory: the sums differ in the

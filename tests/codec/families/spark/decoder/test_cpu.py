@@ -181,7 +181,7 @@ def test_bf16_is_near() -> None:
 
 
 @pytest.mark.parametrize("precision", ["f32", "auto"])
-def test_threads_and_company_change_no_bit(precision: str) -> None:
+def test_threads_and_batch_mates_change_no_bit(precision: str) -> None:
     torch.set_num_threads(1)
     alone = streamed(SparkDetokenizer.load(BUNDLED, precision=precision), 5, 1)
     torch.set_num_threads(2)

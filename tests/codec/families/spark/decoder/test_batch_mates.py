@@ -48,7 +48,7 @@ def together(detokenizer: SparkDetokenizer, utterances: list[Utterance], most: i
     return [np.concatenate(chunks) for chunks in heard]
 
 
-def test_company_changes_no_bit() -> None:
+def test_batch_mates_change_no_bit() -> None:
     detokenizer = SparkDetokenizer.load(BUNDLED)
     utterances = [utterance(detokenizer, 26, seed) for seed in range(STREAMS)]
     alone = together(detokenizer, utterances, 1)
