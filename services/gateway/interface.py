@@ -1,12 +1,14 @@
 """What every surface uses: speech, voices, models, readiness."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.gateway.reply import Reply
 from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
 from services.gateway.voices.voice import VoicePage, VoiceResource
+from services.runtime.errors import VoxlineError
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,16 @@ class SpeechGateway(Protocol):
 
     async def speak_stream(self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None]) -> Reply:
         """As `speak`, for a text that is still being written; owns `pieces`. Each sentence is spoken once complete."""
+
+
+@contextmanager
+def renamed_fields(names: Mapping[str, str]) -> Iterator[None]:
+    """Raises an error from inside again, with its field called as in `names`, which maps fields of `SpeechRequest` to
+    those of the body that the caller sent. A field that is not in `names` keeps its name.
+    """
+    try:
+        yield
+    except VoxlineError as exc:
+        if exc.field is None or exc.field not in names:
+            raise
+        raise type(exc)(exc.message, field=names[exc.field], retry_after=exc.retry_after) from exc

@@ -26,8 +26,23 @@ _EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
 _MEBIBYTE = 1024 * 1024
 
 
+@dataclass(frozen=True)
+class RestOptions:
+    """What an operator may choose. `api_key`: empty asks for none. `cors_origins`: origins of the web pages that may
+    call; "*" for all.
+    """
+
+    api_key: str = ""
+    cors_origins: tuple[str, ...] = ()
+    max_body_bytes: int = 25 * _MEBIBYTE
+
+    def __post_init__(self) -> None:
+        if self.max_body_bytes <= 0:
+            raise ValueError(f"the largest body must be positive, not {self.max_body_bytes} bytes")
+
+
 def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
-    """`registry` gets the HTTP metrics, and /metrics shows all of it. Starting the gateway is the caller's business."""
+    """`registry` receives the HTTP metrics, and /metrics shows everything in it. The caller starts the gateway."""
     app = FastAPI(
         title="Voxline",
         version=version("voxline"),

@@ -1,4 +1,4 @@
-"""How a handler gets at the gateway."""
+"""The gateway as a parameter of a FastAPI handler."""
 
 from typing import Annotated
 

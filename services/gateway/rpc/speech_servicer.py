@@ -6,8 +6,7 @@ from contextlib import aclosing
 from google.api import httpbody_pb2
 from google.protobuf import empty_pb2
 
-from services.gateway.fields import renamed
-from services.gateway.interface import SpeechGateway
+from services.gateway.interface import SpeechGateway, renamed_fields
 from services.gateway.request import Flush, TextPiece
 from services.gateway.rpc.replies import events, voice_to_proto
 from services.gateway.rpc.requests import to_changes, to_speech, to_text_stream, to_voice_id
@@ -87,7 +86,7 @@ class SpeechServicer(text_to_speech_pb2_grpc.TextToSpeechServiceServicer):
     async def UpdateVoice(  # noqa: N802
         self, request: pb.UpdateVoiceRequest, context: object
     ) -> pb.Voice:
-        with renamed(_UPDATE_FIELDS):
+        with renamed_fields(_UPDATE_FIELDS):
             changes = to_changes(request)
             return voice_to_proto(
                 await self._gateway.voices.update(

@@ -16,7 +16,6 @@ from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
 from services.gateway.rest.openai import sse
 from services.gateway.rest.openai.instructions import style_of
 from services.gateway.rest.streamed import StreamedResponse
-from services.gateway.rest.text import Text
 
 router = APIRouter(tags=["OpenAI"])
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, UploadFile
 from pydantic import BaseModel
 
-from services.gateway.fields import renamed
+from services.gateway.interface import renamed_fields
 from services.gateway.rest.dependencies import TheGateway
 from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
 from services.gateway.voices.voice import VoiceResource
