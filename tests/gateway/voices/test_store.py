@@ -1,53 +1,21 @@
-"""One suite for every database that the store takes; PostgreSQL where VOXLINE_TEST_POSTGRESQL names one to wipe."""
+"""One suite for every database that the store takes."""
 
 import asyncio
-import os
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.gateway.speech import DesignedVoice, Gender, Level
 from services.gateway.tokens import ReferenceTokens, SpeakerTokens
-from services.gateway.voices.store import StoredVoice, VoiceStore
+from services.gateway.voices.store import StoredVoice
 from services.runtime.errors import VoiceExists
 
-DATABASES = ["sqlite"] + (["postgresql"] if "VOXLINE_TEST_POSTGRESQL" in os.environ else [])
 REFERENCE = ReferenceTokens(SpeakerTokens((1, 2, 4095)), (0, 1023, 70000), 2.5)
 DESIGN = DesignedVoice(Gender.MALE, Level.LOW)
 
 
 def voice(voice_id: str, name: str = "Ann") -> StoredVoice:
     return StoredVoice(voice_id, name, "m", REFERENCE, "so it goes", "ab" * 32, datetime(2026, 1, 2, 3, tzinfo=UTC))
-
-
-@pytest.fixture(params=DATABASES)
-async def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/not/there/yet/voices.db"
-    url = os.environ["VOXLINE_TEST_POSTGRESQL"]
-    engine = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:"))
-    async with engine.begin() as connection:
-        await connection.execute(text("DROP TABLE IF EXISTS voices, designed_speakers, reference_tokens"))
-    await engine.dispose()
-    return url
-
-
-@pytest.fixture
-async def open_store(url):
-    """Opens the same database again and again, as gateways and restarts do."""
-    opened = []
-
-    async def open_one(**options) -> VoiceStore:
-        store = VoiceStore(url, **options)
-        opened.append(store)
-        await store.start()
-        return store
-
-    yield open_one
-    for store in opened:
-        await store.stop()
 
 
 async def test_voice_is_found_as_it_was_added_after_a_restart(open_store):
