@@ -1,34 +1,28 @@
-"""Where voices are kept: SQLite or PostgreSQL through one code path. It holds tokens, never audio."""
+"""Where voices are kept: SQLite or PostgreSQL through one code path."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, false, func, literal, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.orm import InstrumentedAttribute
 
-from services.gateway.speech import DesignedVoice
-from services.gateway.tokens import ReferenceTokens, SpeakerTokens
-from services.gateway.voices.tables import Base, DesignedSpeakerRow, ReferenceRow, VoiceRow
-from services.runtime.errors import VoiceExists
+from services.contract.design import DesignedVoice
+from services.contract.frames import Frames
+from services.contract.model import Revision
+from services.contract.speaker import Speaker
+from services.contract.tokenization import TokenizedRecording
+from services.gateway.voices.adoption import adopt
+from services.gateway.voices.migration import migrate
+from services.gateway.voices.stored_voice import ListedVoice, StoredVoice, check_text, storable
+from services.gateway.voices.tables import Base, DesignedSpeakerRow, RecordingRow, ReferenceRow, VoiceRow
+from services.runtime.errors import InvalidRequest, VoiceExists
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-
-
-@dataclass(frozen=True)
-class StoredVoice:
-    """A cloned voice. `model_id`: the model whose codec its tokens belong to; `created_at` in UTC."""
-
-    id: str
-    display_name: str
-    model_id: str
-    reference: ReferenceTokens
-    transcript: str
-    audio_sha256: str
-    created_at: datetime
+_LISTED = (VoiceRow.id, VoiceRow.display_name, VoiceRow.transcript, VoiceRow.created_at)
 
 
 class VoiceStore:
@@ -37,23 +31,26 @@ class VoiceStore:
     """
 
     def __init__(self, url: str, max_references: int = 1000) -> None:
-        self._url = _with_driver(url)
+        self._url = with_driver(url)
         self._max_references = max_references
         self._engine = create_async_engine(self._url)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
     async def start(self) -> None:
-        """Makes the file's directory and the tables that are missing."""
+        """Makes the file's directory, and brings the database to the schema of this version."""
         database = self._url.database
         if self._url.get_backend_name() == "sqlite" and database:
             Path(database).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            await self._make_tables()
-        except IntegrityError:  # PostgreSQL: another gateway makes the same table at this moment, and is done now.
-            await self._make_tables()
+        await migrate(self._engine)
 
     async def stop(self) -> None:
         await self._engine.dispose()
+
+    async def adopt(self, model_id: str, revision: Revision) -> None:
+        """What was kept for the model before anybody knew its revision is of this one from now on; `revision` knows
+        both parts.
+        """
+        await adopt(self._engine, model_id, revision)
 
     async def add(self, voice: StoredVoice) -> None:
         """Raises VoiceExists when the id is taken."""
@@ -61,68 +58,105 @@ class VoiceStore:
             id=voice.id,
             display_name=voice.display_name,
             model_id=voice.model_id,
-            global_tokens=voice.reference.speaker.global_tokens,
-            codes=voice.reference.codes,
-            seconds=voice.reference.seconds,
-            transcript=voice.transcript,
+            codec_revision=voice.codec_revision,
             audio_sha256=voice.audio_sha256,
             created_at=voice.created_at,
+            transcript=voice.transcript,
+            **_columns(voice.tokens),
         )
-        if not await self._inserted(row):
+        flac = voice.tokens.recording
+        recording = [RecordingRow(voice_id=voice.id, flac=flac)] if flac else []
+        if not await self._inserted(row, *recording):
             raise VoiceExists(f"There is a voice '{voice.id}' already.", field="voice_id")
 
     async def find(self, voice_id: str) -> StoredVoice | None:
+        """Without its recording."""
         async with self._sessions() as session:
-            row = await session.get(VoiceRow, voice_id)
+            row = await session.scalar(select(VoiceRow).where(_is(VoiceRow.id, voice_id)))
         return None if row is None else _stored(row)
 
-    async def all(self) -> tuple[StoredVoice, ...]:
-        """By id."""
+    async def recording(self, voice_id: str) -> bytes | None:
+        """FLAC; None when none was kept."""
         async with self._sessions() as session:
-            rows = await session.scalars(select(VoiceRow).order_by(VoiceRow.id))
-        return tuple(_stored(row) for row in rows)
+            return await session.scalar(select(RecordingRow.flac).where(_is(RecordingRow.voice_id, voice_id)))
+
+    async def page(self, after: str, limit: int) -> tuple[ListedVoice, ...]:
+        """The first `limit` voices whose ids follow `after`, by id (in the order of its characters)."""
+        if not storable(after):
+            raise InvalidRequest("This page token is none of ours.", field="page_token")
+        query = select(*_LISTED).where(VoiceRow.id > after).order_by(VoiceRow.id).limit(limit)
+        async with self._sessions() as session:
+            return tuple(ListedVoice(*row) for row in await session.execute(query))
+
+    async def update(
+        self, voice_id: str, display_name: str | None = None, transcript: str | None = None
+    ) -> ListedVoice | None:
+        """The voice as it is then; None when there is none. What is None stays. Raises InvalidRequest."""
+        check_text(display_name or "", "display_name")
+        check_text(transcript or "", "transcript")
+        changed = update(VoiceRow).where(_is(VoiceRow.id, voice_id))
+        changed = changed.values(
+            display_name=func.coalesce(literal(display_name, VoiceRow.display_name.type), VoiceRow.display_name),
+            transcript=func.coalesce(literal(transcript, VoiceRow.transcript.type), VoiceRow.transcript),
+        )
+        async with self._sessions.begin() as session:
+            row = (await session.execute(changed.returning(*_LISTED))).first()
+        return None if row is None else ListedVoice(*row)
+
+    async def retokenized(self, voice_id: str, codec_revision: str, tokens: TokenizedRecording) -> bool:
+        """Another codec has read the recording of the voice, which stays. False when there is no such voice."""
+        changed = update(VoiceRow).where(_is(VoiceRow.id, voice_id))
+        changed = changed.values(codec_revision=codec_revision, **_columns(tokens))
+        async with self._sessions.begin() as session:
+            return (await session.scalars(changed.returning(VoiceRow.id))).first() is not None
 
     async def remove(self, voice_id: str) -> bool:
-        """False when there is none."""
+        """With its recording. False when there is none."""
+        voice = delete(VoiceRow).where(_is(VoiceRow.id, voice_id)).returning(VoiceRow.id)
         async with self._sessions.begin() as session:
-            removed = await session.scalars(delete(VoiceRow).where(VoiceRow.id == voice_id).returning(VoiceRow.id))
-            return removed.first() is not None
+            removed = (await session.scalars(voice)).first() is not None
+            # From here on whoever adds another voice of the id waits, so that the recording is the one of this voice.
+            if removed:
+                await session.execute(delete(RecordingRow).where(_is(RecordingRow.voice_id, voice_id)))
+        return removed
 
-    async def designed_speaker(self, model_id: str, design: DesignedVoice) -> SpeakerTokens | None:
-        key = (model_id, design.gender.value, design.pitch.value, design.speed.value)
+    async def designed_speaker(self, model_id: str, revision: Revision, design: DesignedVoice) -> Speaker | None:
+        key = (model_id, revision.codec, revision.llm, _design_key(design))
         async with self._sessions() as session:
             row = await session.get(DesignedSpeakerRow, key)
-        return None if row is None else SpeakerTokens(row.global_tokens, row.style_tokens)
+        return None if row is None else Speaker(row.speaker_state, row.global_tokens)
 
     async def keep_designed_speaker(
-        self, model_id: str, design: DesignedVoice, speaker: SpeakerTokens
-    ) -> SpeakerTokens:
+        self, model_id: str, revision: Revision, design: DesignedVoice, speaker: Speaker
+    ) -> Speaker:
         """The one that was kept first: `speaker`, or what another request or gateway kept in the meantime."""
         row = DesignedSpeakerRow(
             model_id=model_id,
-            gender=design.gender.value,
-            pitch=design.pitch.value,
-            speed=design.speed.value,
+            codec_revision=revision.codec,
+            llm_revision=revision.llm,
+            design=_design_key(design),
             global_tokens=speaker.global_tokens,
-            style_tokens=speaker.style_tokens,
+            speaker_state=speaker.state,
         )
         if await self._inserted(row):
             return speaker
-        return await self.designed_speaker(model_id, design) or speaker
+        return await self.designed_speaker(model_id, revision, design) or speaker
 
-    async def reference(self, model_id: str, audio_sha256: str) -> ReferenceTokens | None:
+    async def reference(self, codec_revision: str, audio_sha256: str) -> TokenizedRecording | None:
+        """Without the recording."""
         async with self._sessions() as session:
-            row = await session.get(ReferenceRow, (model_id, audio_sha256))
-        return None if row is None else ReferenceTokens(SpeakerTokens(row.global_tokens), row.codes, row.seconds)
+            row = await session.get(ReferenceRow, (codec_revision, audio_sha256))
+        return None if row is None else _tokens(row)
 
-    async def keep_reference(self, model_id: str, audio_sha256: str, reference: ReferenceTokens) -> None:
+    async def keep_reference(self, codec_revision: str, audio_sha256: str, tokens: TokenizedRecording) -> None:
+        """Without the recording."""
+        assert codec_revision
         row = ReferenceRow(
-            model_id=model_id,
+            codec_revision=codec_revision,
             audio_sha256=audio_sha256,
-            global_tokens=reference.speaker.global_tokens,
-            codes=reference.codes,
-            seconds=reference.seconds,
+            model_id="",
             created_at=datetime.now(UTC),
+            **_columns(tokens),
         )
         if await self._inserted(row):
             await self._forget_references()
@@ -134,24 +168,49 @@ class VoiceStore:
             if oldest_kept is not None:
                 await session.execute(delete(ReferenceRow).where(ReferenceRow.created_at < oldest_kept))
 
-    async def _make_tables(self) -> None:
-        async with self._engine.begin() as connection:
-            for table in Base.metadata.sorted_tables:
-                await connection.execute(CreateTable(table, if_not_exists=True))
-
-    async def _inserted(self, row: Base) -> bool:
-        """False when a row of that key is there already."""
+    async def _inserted(self, *rows: Base) -> bool:
+        """All or none; False when a row of such a key is there already."""
         try:
             async with self._sessions.begin() as session:
-                session.add(row)
+                session.add_all(rows)
         except IntegrityError:
             return False
         return True
 
 
-def _with_driver(url: str) -> URL:
+def with_driver(url: str) -> URL:
+    """As SQLAlchemy needs it."""
     parsed = make_url(url)
     return parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+
+
+def _is(column: InstrumentedAttribute[str], voice_id: str) -> ColumnElement[bool]:
+    """No voice has an id that cannot be stored; PostgreSQL would not even look for it."""
+    return column == voice_id if storable(voice_id) else false()
+
+
+def _design_key(design: DesignedVoice) -> str:
+    return f"{design.gender.value}/{design.pitch.value}/{design.speed.value}"
+
+
+class _Columns(TypedDict):
+    """Those that tables of tokenized recordings share."""
+
+    seconds: float
+    global_tokens: tuple[int, ...]
+    frames: Frames
+    speaker_state: bytes
+
+
+def _columns(tokens: TokenizedRecording) -> _Columns:
+    speaker = tokens.speaker
+    return _Columns(
+        seconds=tokens.seconds, global_tokens=speaker.global_tokens, frames=tokens.frames, speaker_state=speaker.state
+    )
+
+
+def _tokens(row: VoiceRow | ReferenceRow) -> TokenizedRecording:
+    return TokenizedRecording(Speaker(row.speaker_state, row.global_tokens), row.frames, row.seconds)
 
 
 def _stored(row: VoiceRow) -> StoredVoice:
@@ -159,7 +218,8 @@ def _stored(row: VoiceRow) -> StoredVoice:
         id=row.id,
         display_name=row.display_name,
         model_id=row.model_id,
-        reference=ReferenceTokens(SpeakerTokens(row.global_tokens), row.codes, row.seconds),
+        codec_revision=row.codec_revision,
+        tokens=_tokens(row),
         transcript=row.transcript,
         audio_sha256=row.audio_sha256,
         created_at=row.created_at,

@@ -1,12 +1,19 @@
-"""Tables of the voice store: one schema for SQLite and PostgreSQL."""
+"""Tables of the voice store: one schema for SQLite and PostgreSQL, to which `migrations` bring a database."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from sqlalchemy import DateTime, Dialect, Float, LargeBinary, String, Text
+from sqlalchemy import DateTime, Dialect, Float, LargeBinary, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from services.contract.frames import Frames
+from voxline.stages.v1 import frames_pb2
+
+# In the order of their bytes, as SQLite has it, whatever the language of a PostgreSQL database is.
+_ID = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class TokenArray(TypeDecorator[tuple[int, ...]]):
@@ -20,6 +27,19 @@ class TokenArray(TypeDecorator[tuple[int, ...]]):
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> tuple[int, ...] | None:
         return None if value is None else tuple(np.frombuffer(value, "<u4").tolist())
+
+
+class FramesMessage(TypeDecorator[Frames]):
+    """Frames as voxline.stages.v1.Frames, serialized."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Frames | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else value.to_proto().SerializeToString()
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Frames | None:
+        return None if value is None else Frames.from_proto(frames_pb2.Frames.FromString(value))
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -36,23 +56,44 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    type_annotation_map: ClassVar = {tuple[int, ...]: TokenArray, datetime: UtcTime, str: Text, float: Float}
+    # Names of constraints, so that the tables of two revisions can stand side by side in PostgreSQL.
+    metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
+    type_annotation_map: ClassVar[Mapping[Any, type[TypeEngine[Any]]]] = {
+        tuple[int, ...]: TokenArray,
+        Frames: FramesMessage,
+        datetime: UtcTime,
+        str: Text,
+        float: Float,
+        bytes: LargeBinary,
+    }
 
 
 class VoiceRow(Base):
-    """A cloned voice."""
+    """A cloned voice. What may be large comes last: SQLite reads a row up to the last column that is asked for."""
 
     __tablename__ = "voices"
 
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
     display_name: Mapped[str]
     model_id: Mapped[str]
-    global_tokens: Mapped[tuple[int, ...]]
-    codes: Mapped[tuple[int, ...]]
+    # Empty: not known yet.
+    codec_revision: Mapped[str]
     seconds: Mapped[float]
-    transcript: Mapped[str]
-    audio_sha256: Mapped[str] = mapped_column(String(64))
+    audio_sha256: Mapped[str]
     created_at: Mapped[datetime]
+    transcript: Mapped[str]
+    global_tokens: Mapped[tuple[int, ...]]
+    frames: Mapped[Frames]
+    speaker_state: Mapped[bytes]
+
+
+class RecordingRow(Base):
+    """The recording of a cloned voice, where it is kept."""
+
+    __tablename__ = "recordings"
+
+    voice_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    flac: Mapped[bytes]
 
 
 class DesignedSpeakerRow(Base):
@@ -61,11 +102,13 @@ class DesignedSpeakerRow(Base):
     __tablename__ = "designed_speakers"
 
     model_id: Mapped[str] = mapped_column(primary_key=True)
-    gender: Mapped[str] = mapped_column(String(16), primary_key=True)
-    pitch: Mapped[str] = mapped_column(String(16), primary_key=True)
-    speed: Mapped[str] = mapped_column(String(16), primary_key=True)
+    # Both are empty where they are not known yet.
+    codec_revision: Mapped[str] = mapped_column(primary_key=True)
+    llm_revision: Mapped[str] = mapped_column(primary_key=True)
+    # gender/pitch/speed.
+    design: Mapped[str] = mapped_column(primary_key=True)
     global_tokens: Mapped[tuple[int, ...]]
-    style_tokens: Mapped[tuple[int, ...]]
+    speaker_state: Mapped[bytes]
 
 
 class ReferenceRow(Base):
@@ -73,9 +116,12 @@ class ReferenceRow(Base):
 
     __tablename__ = "reference_tokens"
 
-    model_id: Mapped[str] = mapped_column(primary_key=True)
-    audio_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    global_tokens: Mapped[tuple[int, ...]]
-    codes: Mapped[tuple[int, ...]]
+    # Empty: not known yet; then `model_id` says whose it is, and else nobody asks.
+    codec_revision: Mapped[str] = mapped_column(primary_key=True)
+    audio_sha256: Mapped[str] = mapped_column(primary_key=True)
+    model_id: Mapped[str]
     seconds: Mapped[float]
     created_at: Mapped[datetime]
+    global_tokens: Mapped[tuple[int, ...]]
+    frames: Mapped[Frames]
+    speaker_state: Mapped[bytes]

@@ -1,0 +1,54 @@
+"""A voice as the store keeps it, and what a list shows of it."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.contract.tokenization import TokenizedRecording
+from services.runtime.errors import InvalidRequest
+
+# PostgreSQL stores no NUL, and UTF-8 has no surrogates.
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> bool:
+    return _NOT_STORABLE.search(text) is None
+
+
+def check_text(text: str, field: str) -> None:
+    """Raises InvalidRequest for what not every database stores."""
+    if not storable(text):
+        raise InvalidRequest(f"{field} holds a NUL or a lone surrogate; neither is text.", field=field)
+
+
+@dataclass(frozen=True)
+class ListedVoice:
+    """`created_at` in UTC."""
+
+    id: str
+    display_name: str
+    transcript: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredVoice:
+    """A cloned voice, made with the model `model_id`; `codec_revision` is empty while it is not known.
+
+    `tokens.recording` is kept where a voice that is added has one; a voice that is found comes without. `created_at`
+    in UTC.
+    """
+
+    id: str
+    display_name: str
+    model_id: str
+    codec_revision: str
+    tokens: TokenizedRecording
+    transcript: str
+    audio_sha256: str
+    created_at: datetime
+
+    def __post_init__(self) -> None:
+        check_text(self.id, "voice_id")
+        check_text(self.display_name, "display_name")
+        check_text(self.transcript, "transcript")
