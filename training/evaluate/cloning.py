@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.codec.families.spark.tokenizer import SparkTokens
 from services.contract.families.spark import SparkSpeaker
 from services.contract.frames import Frames
 from services.contract.generation import HeardVoice, Turn

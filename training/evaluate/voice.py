@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, Qwen2ForCausalLM
 
 from services.codec.families.spark.decoder import SparkDetokenizer
-from services.codec.families.spark.tokenizer import SparkTokenizer
+from services.codec.families.spark.tokenizer import SparkTokenizer, SparkTokens
 from services.contract.generation import VoiceInput
 from services.contract.speaker import Speaker
 from services.llm.families.family import Prompt

@@ -1,5 +1,7 @@
 """What was kept before anybody knew the revision of its model becomes that of the revision that is served first."""
 
+from contextlib import suppress
+
 from sqlalchemy import delete, exists, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -9,21 +11,27 @@ from services.contract.model import Revision
 from services.gateway.voices.migration import lock
 from services.gateway.voices.tables import DesignedSpeakerRow, ReferenceRow, VoiceRow
 
+_ATTEMPTS = 10
+
 
 async def adopt(engine: AsyncEngine, model_id: str, revision: Revision) -> None:
     """`revision` knows both parts. What is kept for it already stays, and what it would replace goes."""
     assert revision.codec
     assert revision.llm
-    while True:
-        try:
-            async with engine.begin() as connection:
-                await lock(connection)
-                await _adopt_voices(connection, model_id, revision)
-                await _adopt_designed_speakers(connection, model_id, revision)
-                await _adopt_references(connection, model_id, revision)
+    for _ in range(_ATTEMPTS - 1):
+        # Another gateway kept one of the same key meanwhile: the next time it is seen, and stays.
+        with suppress(IntegrityError):
+            await _adopt(engine, model_id, revision)
             return
-        except IntegrityError:  # Another gateway kept one of the same key meanwhile: now it is seen, and stays.
-            continue
+    await _adopt(engine, model_id, revision)
+
+
+async def _adopt(engine: AsyncEngine, model_id: str, revision: Revision) -> None:
+    async with engine.begin() as connection:
+        await lock(connection)
+        await _adopt_voices(connection, model_id, revision)
+        await _adopt_designed_speakers(connection, model_id, revision)
+        await _adopt_references(connection, model_id, revision)
 
 
 async def _adopt_voices(connection: AsyncConnection, model_id: str, revision: Revision) -> None:
