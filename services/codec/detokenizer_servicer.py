@@ -4,14 +4,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Protocol
 
-import grpc
-
 from services.codec.detokenize_requests import DetokenizeRequests
 from services.contract.detokenization import Chunk, DetokenizationConfig
 from services.contract.frames import FrameFormat, Frames
 from services.contract.model import Revision
 from services.contract.speaker import SpeakerStore
-from services.runtime.errors import TAKEN_UP
 from voxline.stages.v1 import detokenizer_pb2, detokenizer_pb2_grpc
 
 
@@ -33,11 +30,8 @@ class DetokenizerServicer(detokenizer_pb2_grpc.DetokenizerServiceServicer):
         self._speakers = speakers
 
     async def Detokenize(  # noqa: N802
-        self,
-        request_iterator: AsyncIterator[detokenizer_pb2.DetokenizeRequest],
-        context: "grpc.aio.ServicerContext[detokenizer_pb2.DetokenizeRequest, detokenizer_pb2.DetokenizeResponse]",
+        self, request_iterator: AsyncIterator[detokenizer_pb2.DetokenizeRequest], context: object
     ) -> AsyncGenerator[detokenizer_pb2.DetokenizeResponse, None]:
-        await context.send_initial_metadata(TAKEN_UP)
         requests = DetokenizeRequests(request_iterator, self._frames)
         message = await requests.config()
         self._revision.expect(Revision.from_proto(message.revision))
@@ -47,7 +41,8 @@ class DetokenizerServicer(detokenizer_pb2_grpc.DetokenizerServiceServicer):
                 yield detokenizer_pb2.DetokenizeResponse(wanted_speaker=digest if wanted else b"")
             if wanted:
                 self._speakers.keep(digest, await requests.speaker_state())
-        config = DetokenizationConfig.from_proto(message, self._speakers.speaker(message.speaker, "speaker"))
+        named = message.speaker if message.HasField("speaker") else None
+        config = DetokenizationConfig.from_proto(message, self._speakers.speaker(named, "speaker"))
         if config.priming is not None:
             self._frames.check(config.priming.frames, "priming.frames")
         first = config.priming.frames.end if config.priming else 0

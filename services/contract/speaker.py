@@ -85,16 +85,14 @@ class SpeakerStore:
             _, oldest = self._states.popitem(last=False)
             self._bytes -= len(oldest)
 
-    def speaker(self, message: speaker_pb2.Speaker, field: str) -> Speaker | None:
-        """Who the message is of, after its exchange; None for an empty one. `field`: what errors call the message."""
-        match message.WhichOneof("identity"):
-            case "state":
-                return Speaker.from_proto(message)
-            case "digest":
-                state = self._states.get(message.digest)
-                if state is None:
-                    raise InvalidRequest("The state of this speaker is not known here.", field=f"{field}.digest")
-                self._states.move_to_end(message.digest)
-                return Speaker(state, tuple(message.global_tokens))
-            case _:
-                return None
+    def speaker(self, message: speaker_pb2.Speaker | None, field: str) -> Speaker | None:
+        """Who the message is of, after its exchange. `field`: what errors call the message. Raises InvalidRequest."""
+        if message is None:
+            return None
+        if message.HasField("state"):
+            return Speaker.from_proto(message)
+        state = self._states.get(message.digest)
+        if state is None:
+            raise InvalidRequest("A speaker is its state, or the digest of one that is known.", field=f"{field}.state")
+        self._states.move_to_end(message.digest)
+        return Speaker(state, tuple(message.global_tokens))

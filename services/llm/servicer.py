@@ -4,12 +4,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Protocol
 
-import grpc
-
 from services.contract.generation import GenerationRequest, Progress
 from services.contract.model import Revision
 from services.contract.speaker import SpeakerStore
-from services.runtime.errors import TAKEN_UP, InvalidRequest
+from services.runtime.errors import InvalidRequest
 from voxline.stages.v1 import llm_pb2, llm_pb2_grpc
 
 
@@ -28,20 +26,18 @@ class LlmServicer(llm_pb2_grpc.LlmServiceServicer):
         self._speakers = speakers
 
     async def Generate(  # noqa: N802
-        self,
-        requests: AsyncIterator[llm_pb2.GenerateRequest],
-        context: "grpc.aio.ServicerContext[llm_pb2.GenerateRequest, llm_pb2.GenerateResponse]",
+        self, requests: AsyncIterator[llm_pb2.GenerateRequest], context: object
     ) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
-        await context.send_initial_metadata(TAKEN_UP)
         config = await _config(requests)
         self._revision.expect(Revision.from_proto(config.revision))
-        speaker = config.speaker.speaker
-        async with self._speakers.exchange(speaker.digest) as wanted:
-            if speaker.digest:
-                yield llm_pb2.GenerateResponse(wanted_speaker=speaker.digest if wanted else b"")
+        named = config.speaker.speaker if config.speaker.HasField("speaker") else None
+        digest = config.speaker.speaker.digest
+        async with self._speakers.exchange(digest) as wanted:
+            if digest:
+                yield llm_pb2.GenerateResponse(wanted_speaker=digest if wanted else b"")
             if wanted:
-                self._speakers.keep(speaker.digest, await _speaker_state(requests))
-        request = GenerationRequest.from_proto(config, self._speakers.speaker(speaker, "speaker.speaker"))
+                self._speakers.keep(digest, await _speaker_state(requests))
+        request = GenerationRequest.from_proto(config, self._speakers.speaker(named, "speaker.speaker"))
         async with aclosing(self._model.generate(request)) as generation:
             async for progress in generation:
                 yield progress.to_proto()

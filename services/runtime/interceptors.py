@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
 
-from services.runtime.errors import Cancelled, GenerationFailed, VoxlineError, row, to_status
+from services.runtime.errors import TAKEN_UP, Cancelled, GenerationFailed, VoxlineError, row, to_status
 from services.runtime.metrics import RpcMetrics
 from services.runtime.request_context import RequestContext, entered
 
@@ -22,6 +22,7 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 Around = Callable[["grpc.aio.ServicerContext[Request, Response]"], AbstractAsyncContextManager[None]]
 
+_STAGES = "/voxline.stages."
 _UNLOGGED = ("/grpc.health.", "/grpc.reflection.")
 
 
@@ -44,7 +45,7 @@ class RpcInterceptor(_ServerInterceptor):
         handler = await continuation(details)
         if handler is None or details.method.startswith(_UNLOGGED):
             return handler
-        return _wrapped(handler, lambda context: self._around(details.method, context))
+        return _wrapped(handler, details.method, lambda context: self._around(details.method, context))
 
     @asynccontextmanager
     async def _around(self, method: str, context: "grpc.aio.ServicerContext[Request, Response]") -> AsyncIterator[None]:
@@ -88,9 +89,9 @@ async def _abort(context: "grpc.aio.ServicerContext[Request, Response]", error: 
 
 
 def _wrapped(
-    handler: "grpc.RpcMethodHandler[Request, Response]", around: "Around[Request, Response]"
+    handler: "grpc.RpcMethodHandler[Request, Response]", method: str, around: "Around[Request, Response]"
 ) -> "grpc.RpcMethodHandler[Request, Response]":
-    """The same handler with `around` entered for the length of the call."""
+    """The same handler with `around` entered for the length of the call. A stage's stream says that it was taken up."""
     make: Callable[..., grpc.RpcMethodHandler[Request, Response]]
     if handler.response_streaming:
         stream = cast(
@@ -101,6 +102,8 @@ def _wrapped(
         async def respond(
             request: object, context: "grpc.aio.ServicerContext[Request, Response]"
         ) -> AsyncIterator[Response]:
+            if method.startswith(_STAGES):
+                await context.send_initial_metadata(TAKEN_UP)
             async with around(context), aclosing(stream(request, context)) as responses:
                 async for response in responses:
                     yield response
