@@ -51,7 +51,7 @@ class Stage:
             if response.wanted_speaker:
                 assert response == llm_pb2.GenerateResponse(wanted_speaker=speaker.digest)
                 self.asked += 1
-            else:
+            elif response != llm_pb2.GenerateResponse():  # Empty: the state is known.
                 told.append(Progress.from_proto(response))
         return told
 
