@@ -1,6 +1,7 @@
 """`python -m bench.instant --model DIR --socket PATH --rate R`: any stage, without any computing."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,34 +12,48 @@ from prometheus_client import CollectorRegistry
 
 from bench.instant.pace import Pace
 from bench.instant.servicers import InstantDetokenizer, InstantLlm
+from services.codec.detokenizer_servicer import DetokenizerServicer
 from services.codec.families.spark.config import SparkConfig
-from services.codec.model_servicer import ModelServicer
+from services.contract.model import DetokenizerDescription, Revision, ServedModel, TokenizerDescription
+from services.contract.model_servicer import ModelServicer
+from services.contract.speaker import SpeakerStore
 from services.llm.families import load_family
-from services.llm.wire import model_of
+from services.llm.servicer import LlmServicer
 from services.runtime.server import Service, StageServer, run_until_stopped
 from services.runtime.settings import ServerSettings, load_settings
-from voxline.v1 import detokenizer_pb2_grpc, llm_pb2_grpc, model_pb2, model_pb2_grpc
+from voxline.stages.v1 import detokenizer_pb2_grpc, llm_pb2_grpc, model_pb2_grpc
+
+_LONGEST_REFERENCE_SECONDS = 30.0
 
 
-def described(checkpoint: Path) -> model_pb2.Model:
+def described(checkpoint: Path) -> ServedModel:
     """What each stage of a checkpoint says of it."""
-    audio = SparkConfig.read(checkpoint).audio
-    model = model_of(load_family("spark", checkpoint).description, checkpoint.resolve().name, "instant")
-    model.sample_rate_hertz = audio.sample_rate
-    model.frame_rate_hertz = audio.sample_rate / audio.latent_hop_length
-    model.receptive_field_frames, model.first_audio_frames = Pace.look_ahead, Pace.chunk
-    return model
+    family, rate = load_family("spark", checkpoint), SparkConfig.read(checkpoint).audio.sample_rate
+    return ServedModel(
+        id=checkpoint.resolve().name,
+        family="spark",
+        revision=Revision("instant", "instant"),
+        frames=family.frames,
+        tokenizer=TokenizerDescription("instant", rate, _LONGEST_REFERENCE_SECONDS),
+        llm=replace(family.description, engine="instant"),
+        detokenizer=DetokenizerDescription("instant", rate, Pace.look_ahead, Pace.look_ahead, Pace.chunk),
+    )
 
 
 def stage(checkpoint: Path, pace: Pace, settings: ServerSettings) -> StageServer:
-    model = described(checkpoint)
+    model, speakers = described(checkpoint), SpeakerStore()
+    assert model.detokenizer is not None
+    tokens = SparkConfig.read(checkpoint).codec.speaker_encoder.token_num
+    llm = LlmServicer(InstantLlm(tokens, pace), model.revision, speakers)
+    hum = InstantDetokenizer(model.detokenizer.sample_rate, model.frames.frame_rate, pace)
+    detokenizer = DetokenizerServicer(hum, model.frames, model.revision, speakers)
 
     def register(server: grpc.aio.Server) -> None:
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(model), server)
-        llm_pb2_grpc.add_LlmServiceServicer_to_server(InstantLlm(model, pace), server)
-        detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server(InstantDetokenizer(model, pace), server)
+        llm_pb2_grpc.add_LlmServiceServicer_to_server(llm, server)
+        detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server(detokenizer, server)
 
-    return StageServer([Service("voxline.v1.ModelService", register)], settings, CollectorRegistry())
+    return StageServer([Service("voxline.stages.v1.ModelService", register)], settings, CollectorRegistry())
 
 
 async def serve(checkpoint: Path, pace: Pace, socket: Path) -> None:
