@@ -1,4 +1,4 @@
-"""The three ways to call a stage. Each forwards request id, trace and deadline, maps the stage's error back to ours,
+"""The ways to call a stage. Each forwards request id, trace and deadline, maps the stage's error back to ours,
 and cancels the RPC whenever its caller stops reading: breaking out of a bare gRPC stream would leave it running.
 """
 
@@ -49,6 +49,22 @@ async def duplex(
     finally:
         call.cancel()
         await feeder.stop()
+
+
+async def duplex_of_one(
+    method: "grpc.aio.StreamStreamMultiCallable[Request, Response]", request: Request
+) -> AsyncGenerator[Response, None]:
+    """The same with one request, which is all that is sent: it needs no task."""
+    options = _options()
+    call = method(None, timeout=options.timeout, metadata=options.metadata)
+    try:
+        with _our_errors():
+            if await _accepted(_send(call, request)):
+                await _accepted(call.done_writing())
+            async for response in call:
+                yield response
+    finally:
+        call.cancel()
 
 
 class _Feeder(Generic[Request, Response]):

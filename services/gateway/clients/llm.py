@@ -6,6 +6,7 @@ from contextlib import aclosing
 import grpc
 
 from services.contract.generation import GenerationRequest, Progress
+from services.contract.speaker import Speaker
 from services.gateway.clients.speaker_answer import SpeakerAnswer
 from services.runtime import calls
 from services.runtime.errors import GenerationFailed
@@ -20,11 +21,9 @@ class LlmClient:
         """Ends with a finish. Close it to free the sequence. Raises the stage's errors, and GenerationFailed when it
         breaks its order.
         """
-        answer = SpeakerAnswer(request.voice.speaker)
         drawn = request.prefix.frames.end if request.prefix else 0
-        async with aclosing(calls.duplex(self._stub.Generate, _requests(request, answer))) as responses:
+        async with aclosing(self._responses(request)) as responses:
             async for response in responses:
-                answer.came(bool(response.wanted_speaker))
                 progress = Progress.from_proto(response)
                 if progress.frames is not None:
                     if progress.frames.first != drawn:
@@ -35,9 +34,24 @@ class LlmClient:
                     return
         raise GenerationFailed("The llm stage ended a generation without saying how it ended.")
 
+    def _responses(self, request: GenerationRequest) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
+        config = llm_pb2.GenerateRequest(config=request.to_proto())
+        if request.voice.speaker is None or request.voice.speaker.inline:
+            return calls.duplex_of_one(self._stub.Generate, config)
+        return self._introduced(config, request.voice.speaker)
 
-async def _requests(request: GenerationRequest, answer: SpeakerAnswer) -> AsyncGenerator[llm_pb2.GenerateRequest, None]:
-    yield llm_pb2.GenerateRequest(config=request.to_proto())
-    if answer.expected and await answer.wanted():
-        assert request.voice.speaker is not None
-        yield llm_pb2.GenerateRequest(speaker_state=request.voice.speaker.state)
+    async def _introduced(
+        self, config: llm_pb2.GenerateRequest, speaker: Speaker
+    ) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
+        """Sends the state of a large speaker where the stage wants it."""
+        answer = SpeakerAnswer(speaker)
+
+        async def requests() -> AsyncGenerator[llm_pb2.GenerateRequest, None]:
+            yield config
+            if await answer.wanted():
+                yield llm_pb2.GenerateRequest(speaker_state=speaker.state)
+
+        async with aclosing(calls.duplex(self._stub.Generate, requests())) as responses:
+            async for response in responses:
+                answer.came(bool(response.wanted_speaker))
+                yield response
