@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
-RUN_EXTRAS := codec,llm,openvino,gateway,cli
+RUN_EXTRAS := codec,llm,transformers,gateway,cli
 
 # ARGS go to the command behind a target: make run ARGS="--http-port 9000", make test ARGS="-k voices -x".
 ARGS ?=
@@ -80,7 +80,7 @@ lock: $(VENV)/.dev ## Write constraints.txt from what .venv holds
 # Two stamps in one environment: running needs no test tools.
 $(VENV)/.run: pyproject.toml constraints.txt setup/venv.sh setup/torch.sh
 	@bash setup/venv.sh '$(PYTHON)' $(VENV)
-	@echo 'Installing Voxline into $(VENV): about 1.3 GB, once ...'
+	@echo 'Installing Voxline into $(VENV): about 1.2 GB, once ...'
 	@bash setup/torch.sh $(BIN)/python
 	@$(PIP) --editable '.[$(RUN_EXTRAS)]'
 	@touch $@

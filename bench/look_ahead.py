@@ -81,8 +81,8 @@ async def speak(model: Path, count: int) -> list[Utterance]:
     voices = [DesignedVoice(Design(design.gender)) for design in family.description.voices[:2]]
     sentences = islice(cycle(SENTENCES.read_text().splitlines()), count)
     with tempfile.TemporaryDirectory() as cache:
-        options = EngineOptions("f32", threads=1, max_batch=1, cache_directory=Path(cache))
-        engine = await engine_loader("openvino").load(family.engine_model, options)
+        options = EngineOptions("int8", threads=1, max_batch=1, cache_directory=Path(cache))
+        engine = await engine_loader("cpu").load(family.engine_model, options)
         try:
             return [
                 await utterance(family, engine, sentence, voice, seed)

@@ -23,12 +23,12 @@ MAY_IMPORT = {
     "cli": {"cli", "codec", "runtime"},
 }
 # What only families and engines know: the image of the gateway holds none of it.
-HEAVY = {"gguf", "openvino", "openvino_genai", "torch", "transformers", "vllm"}
+HEAVY = {"gguf", "torch", "transformers", "vllm"}
 
 # Package of services -> the extras of pyproject.toml that an image for it installs.
 EXTRAS = {
     "runtime": (),
-    "llm": ("llm", "openvino", "transformers", "vllm"),
+    "llm": ("llm", "transformers", "vllm"),
     "codec": ("codec",),
     "gateway": ("gateway", "postgresql"),
     "cli": ("cli", "codec"),

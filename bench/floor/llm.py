@@ -16,8 +16,8 @@ from services.llm.sampling import Sampling
 from services.llm.settings import LlmSettings
 from services.llm.weights import Weights
 
-# Bytes of a weight; in q4_0 a group of 32 shares a scale of four bytes, in int8 a whole row does.
-WEIGHT_BYTES = {"f32": 4.0, "bf16": 2.0, "int8": 1.0, "q4_0": 0.5 + 4 / 32}
+# Bytes of a weight; in int8 a whole row shares a scale.
+WEIGHT_BYTES = {"f32": 4.0, "bf16": 2.0, "int8": 1.0}
 _EMBEDDING = "model.embed_tokens.weight"
 _PROMPT_TOKENS = 64
 _TRIES = 5

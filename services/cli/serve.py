@@ -36,7 +36,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port of the gRPC API.")] = Ports.grpc,
     any_ports: Annotated[bool, typer.Option("--any-ports", help="Take free ports for both APIs.")] = False,
     engine: Annotated[
-        str, typer.Option(help="What runs the LLM: cpu, openvino, transformers, vllm. Default: what suits the machine.")
+        str, typer.Option(help="What runs the LLM: cpu, transformers, vllm. Default: what suits the machine.")
     ] = "",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each stage.")] = None,
     database: Annotated[

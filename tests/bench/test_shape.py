@@ -50,7 +50,7 @@ def test_model_clones_and_designs_nothing(family: Family) -> None:
 
 async def test_model_draws_codes_alone_and_never_ends(folder: Path, family: Family, tmp_path: Path) -> None:
     options = EngineOptions("f32", threads=1, max_batch=1, cache_directory=tmp_path)
-    engine = await engine_loader("openvino").load(family.engine_model, options)
+    engine = await engine_loader("transformers").load(family.engine_model, options)
     prompt = family.prompt("Hello there.", ClonedVoice(Globals((0, 1, 2, 3))))
     reader = family.reader(prompt)
     sampling = Sampling(max_tokens=200, seed=1)

@@ -12,7 +12,6 @@ def test_engine_without_its_library_is_refused_by_name(monkeypatch: pytest.Monke
 def test_every_engine_has_a_default_precision() -> None:
     assert {name: default_precision(name) for name in ENGINES} == {
         "cpu": "int8",
-        "openvino": "int8",
         "transformers": "f32",
         "vllm": "bf16",
     }

@@ -30,7 +30,6 @@ PROMPTS = [tuple(range(50 * place, 50 * place + length)) for place, length in en
 # Everything may be drawn, and is about as likely.
 MEASURED = {
     "cpu": {"cpu_sequences", "cpu_cache_usage"},
-    "openvino": {"openvino_requests", "openvino_cache_usage"},
     "transformers": set(),
     "vllm": {"vllm:generation_tokens_total", "vllm:kv_cache_usage_perc", "vllm:prefix_cache_hits_total"},
 }

@@ -24,7 +24,6 @@ from services.llm.sampling import Sampling
 from services.llm.voices import ClonedVoice, ContinuedVoice, Design, DesignedVoice, Gender, Level, Speaker, Voice
 
 VECTORS = Path(__file__).parent / "spark-tiny"
-SMALL = Path(__file__).parents[2] / "models" / "voxline-small"
 KEYS = ["clone", "clone_with_transcript", "control", "control_male_low"]
 GREEDY = Sampling(max_tokens=64, min_tokens=64, temperature=0.0)
 
@@ -104,38 +103,12 @@ def test_warped_probabilities_are_the_reference_probabilities(
     assert ((probabilities > 0) == (wanted > 0)).all()
 
 
-@pytest.mark.parametrize("name", ["openvino", "transformers"])
 async def test_greedy_ids_are_the_reference_ids(
-    name: str, model: EngineModel, family: Family, expected: Mapping[str, Any], tmp_path: Path
+    model: EngineModel, family: Family, expected: Mapping[str, Any], tmp_path: Path
 ) -> None:
-    engine = await engine_loader(name).load(model, options(tmp_path))
+    engine = await engine_loader("transformers").load(model, options(tmp_path))
     for key in KEYS:
         prompt = expected["ids"][key]
         drawn = [token async for chunk in engine.generate(prompt, GREEDY, frozenset({436})) for token in chunk]
         assert drawn == expected["greedy"][key]
     await engine.close()
-
-
-async def test_openvino_draws_what_transformers_draws_on_the_bundled_voice(tmp_path: Path) -> None:
-    """Whole sentences, greedily and with a penalty: some 560 tokens, none of which may differ."""
-    family = load_family("spark", SMALL)
-    drawn: dict[str, list[list[int]]] = {}
-    for name in ("openvino", "transformers"):
-        engine = await engine_loader(name).load(family.engine_model, options(tmp_path))
-        drawn[name] = [
-            [token async for chunk in engine.generate(prompt, sampling, family.stop_ids) for token in chunk]
-            for prompt in _sentences(family)
-            for sampling in (
-                Sampling(max_tokens=250, temperature=0.0),
-                Sampling(max_tokens=80, temperature=0.0, repetition_penalty=1.1),
-            )
-        ]
-        await engine.close()
-    assert drawn["openvino"] == drawn["transformers"]
-    assert sum(map(len, drawn["openvino"])) > 500
-
-
-def _sentences(family: Family) -> list[tuple[int, ...]]:
-    texts = {"A bright new morning begins.": Gender.FEMALE, "How are you today?": Gender.MALE}
-    texts["Hello world, this is a test."] = Gender.FEMALE
-    return [family.prompt(text, DesignedVoice(Design(gender))).ids for text, gender in texts.items()]

@@ -9,13 +9,12 @@ from services.llm.engines.engine import EngineLoader, EngineModel
 
 ENGINES = {
     "cpu": "services.llm.engines.cpu.engine:CpuEngine",
-    "openvino": "services.llm.engines.openvino:OpenVinoEngine",
     "transformers": "services.llm.engines.transformers:TransformersEngine",
     "vllm": "services.llm.engines.vllm:VllmEngine",
 }
 
 # On CPUs 8 bits are twice as fast as float32, even where that fits the caches; see docs/performance.md.
-_PRECISIONS = {"cpu": "int8", "openvino": "int8", "transformers": "f32", "vllm": "bf16"}
+_PRECISIONS = {"cpu": "int8", "transformers": "f32", "vllm": "bf16"}
 
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
 
@@ -32,11 +31,11 @@ def engine_loader(name: str) -> EngineLoader:
 
 def default_engine(model: EngineModel, cache: Path) -> str:
     """vllm where it is installed and an NVIDIA GPU is there to run it; else cpu where it can be compiled, into `cache`,
-    and computes such a model; else openvino.
+    and computes such a model; else transformers.
     """
     if _NVIDIA.exists() and find_spec("vllm") is not None:
         return "vllm"
-    return "cpu" if runs(model, cache) else "openvino"
+    return "cpu" if runs(model, cache) else "transformers"
 
 
 def default_precision(engine: str) -> str:

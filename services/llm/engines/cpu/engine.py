@@ -32,9 +32,9 @@ class CpuEngine:
 def _load(model: EngineModel, options: EngineOptions) -> CpuStepper:
     library = Library.load(options.cache_directory)
     if library is None:
-        raise ValueError("Engine cpu needs g++, and a CPU with AVX2; openvino runs without.")
+        raise ValueError("Engine cpu needs g++, and a CPU with AVX2; transformers runs without.")
     if not fits(load_config(model.directory)):
-        raise ValueError("Engine cpu needs heads of a multiple of 16, and widths of 32; openvino runs any.")
+        raise ValueError("Engine cpu needs heads of a multiple of 16, and widths of 32; transformers runs any.")
     threads = options.threads or usual_threads(model)
     room = Room(options.max_batch, kept_tokens(model.context, options.max_batch))
     stepper = CpuStepper(library, model, packed(model, options.cache_directory), threads, room)

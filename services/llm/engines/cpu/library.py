@@ -13,7 +13,7 @@ _SOURCE = Source(
     name="voxline-llm",
     files=tuple(_HERE / name for name in ("qwen2.cpp", "products.h", "attention.h", "pool.h", "sampling.h")),
     flags=("-pthread", "-Wno-psabi", "-lmvec"),
-    without="so the LLM runs on OpenVINO's kernels, which are slower.",
+    without="so the LLM runs on transformers, which is many times slower.",
 )
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 
