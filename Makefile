@@ -80,7 +80,7 @@ lock: $(VENV)/.dev ## Write constraints.txt from what .venv holds
 # Two stamps in one environment: running needs no test tools.
 $(VENV)/.run: pyproject.toml constraints.txt setup/venv.sh setup/torch.sh
 	@bash setup/venv.sh '$(PYTHON)' $(VENV)
-	@echo 'Installing Voxline into $(VENV): about 1.3 GB, once ...'
+	@echo 'Installing Voxline into $(VENV): about 1.2 GB, once ...'
 	@bash setup/torch.sh $(BIN)/python
 	@$(PIP) --editable '.[$(RUN_EXTRAS)]'
 	@touch $@

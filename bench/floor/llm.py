@@ -16,7 +16,7 @@ from services.llm.sampling import Sampling
 from services.llm.settings import LlmSettings
 from services.llm.weights import Weights
 
-# Bytes of a weight.
+# Bytes of a weight; in int8 a whole row shares a scale.
 WEIGHT_BYTES = {"f32": 4.0, "bf16": 2.0, "int8": 1.0}
 _EMBEDDING = "model.embed_tokens.weight"
 _PROMPT_TOKENS = 64

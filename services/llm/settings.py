@@ -18,15 +18,12 @@ class LlmSettings(ServerSettings):
     model: DirectoryPath = Field(description="Folder of the checkpoint, in the published layout.")
     family: Literal["spark"] = Field("spark", description="Model line of the checkpoint.")
     engine: Literal["auto", "cpu", "transformers", "vllm"] = Field(
-        "auto",
-        description="What runs the model; auto: vllm with an NVIDIA GPU, else cpu; transformers where cpu cannot run.",
+        "auto", description="What runs the model; auto: vllm with an NVIDIA GPU, else cpu; transformers without g++."
     )
     precision: Literal["auto", "f32", "bf16", "int8"] = Field(
         "auto", description="How weights are kept; auto: int8 on cpu, bf16 on vllm, f32 on transformers."
     )
     cache_dir: Path = Field(CACHE, description="Folder of converted checkpoints.")
-    threads: int = Field(
-        0, ge=0, description="CPU threads of the model. 0: cpu takes what its size is worth, transformers one."
-    )
+    threads: int = Field(0, ge=0, description="CPU threads of the model. 0: cpu takes what its size is worth.")
     max_batch: int = Field(16, ge=1, description="Most sequences that are computed together.")
     max_waiting: int = Field(64, ge=1, description="Most generations without a first token; more are turned away.")

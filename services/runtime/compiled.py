@@ -12,6 +12,8 @@ from pathlib import Path
 
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-Wall")
 
+_MACHINES = {("Linux", "x86_64"), ("Linux", "aarch64")}
+
 # Of what is made once on a machine: compiled libraries, converted checkpoints.
 CACHE = Path("~/.cache/voxline")
 
@@ -50,10 +52,10 @@ def loaded(source: Source, cache: Path) -> ctypes.CDLL | None:
 
 def compiled(source: Source, cache: Path) -> Path | None:
     """A shared library; None where g++ is missing or fails or the cache cannot be written, which is logged, and on
-    other machines than 64-bit x86 with Linux.
+    other machines than _MACHINES.
     """
     cache = cache.expanduser()
-    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+    if (platform.system(), platform.machine()) not in _MACHINES:
         return None
     target = cache / f"{source.name}-{source.digest()}.so"
     return target if target.exists() or _compile(source, target) else None

@@ -1,6 +1,7 @@
 """What the floors are made of; the figures themselves are the machine's."""
 
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -9,8 +10,8 @@ from bench.floor.llm import WEIGHT_BYTES, weight_bytes
 from bench.floor.speed import memory_bandwidth, peak_flops
 from services.codec.families.spark.decoder import SparkDetokenizer
 from services.codec.families.spark.layers.convolution import multiply_adds
-from services.llm.engines import ENGINES, default_precision
 from services.llm.families import load_family
+from services.llm.settings import LlmSettings
 
 TINY = Path(__file__).parents[1] / "parity" / "spark-tiny" / "model"
 
@@ -30,7 +31,8 @@ def test_step_of_the_llm_reads_all_but_the_embeddings_that_are_not_drawn() -> No
 
 
 def test_every_precision_has_a_size() -> None:
-    assert WEIGHT_BYTES.keys() >= {default_precision(name) for name in ENGINES}
+    choices = get_args(LlmSettings.model_fields["precision"].annotation)
+    assert WEIGHT_BYTES.keys() == set(choices) - {"auto"}
 
 
 def test_machine_has_a_speed() -> None:

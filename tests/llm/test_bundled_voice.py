@@ -1,4 +1,4 @@
-"""The bundled voice on the default CPU engine, from text to events."""
+"""The bundled voice on the default engine, from text to events."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ from services.contract.frames import joined
 from services.contract.generation import Finish, FinishReason, GenerationRequest, HeardVoice, MadeUpVoice, VoiceInput
 from services.contract.sampling import Sampling
 from services.contract.speaker import Speaker
-from services.llm.engines import engine_loader
+from services.llm.engines import default_engine, default_precision, engine_loader
 from services.llm.engines.engine import EngineOptions
 from services.llm.families.family import Family
 from services.llm.language_model import LanguageModel
@@ -27,8 +27,10 @@ Utterance = tuple[Speaker, list[int], Finish]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def model(small_family: Family, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LanguageModel]:
-    options = EngineOptions("int8", threads=1, max_batch=4, cache_directory=tmp_path_factory.mktemp("cache"))
-    engine = await engine_loader("cpu").load(small_family.engine_model, options)
+    cache = tmp_path_factory.mktemp("cache")
+    name = default_engine(small_family.engine_model, cache)
+    options = EngineOptions(default_precision(name), threads=1, max_batch=4, cache_directory=cache)
+    engine = await engine_loader(name).load(small_family.engine_model, options)
     yield LanguageModel(small_family, engine, LlmMetrics(CollectorRegistry(), engine), max_waiting=8)
     await engine.close()
 

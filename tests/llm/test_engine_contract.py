@@ -44,7 +44,7 @@ def options(name: str, cache: Path) -> EngineOptions:
 def name(request: pytest.FixtureRequest, model: EngineModel, cache: Path) -> str:
     engine: str = request.param
     if engine == "cpu" and not runs(model, cache):
-        pytest.skip("there is no g++, or this CPU has no AVX2")
+        pytest.skip("there is no g++, or this CPU has neither AVX2 nor NEON")
     return engine
 
 

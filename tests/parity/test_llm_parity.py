@@ -27,7 +27,6 @@ from services.llm.families.family import Family
 from services.llm.sampling import ResolvedSampling
 
 VECTORS = Path(__file__).parent / "spark-tiny"
-SMALL = Path(__file__).parents[2] / "models" / "voxline-small"
 KEYS = ["clone", "clone_with_transcript", "control", "control_male_low"]
 GREEDY = ResolvedSampling(max_tokens=64, min_tokens=64, temperature=0.0)
 

@@ -14,7 +14,7 @@ from services.llm.weights import Weights
 def converted(
     model: EngineModel, cache: Path, kind: str, recipe: Mapping[str, object], make: Callable[[Path], object]
 ) -> Path:
-    """The file or folder that `make` has made, in `cache` under a name made of all that it depends on: its `kind`, its
+    """The file that `make` has made, in `cache` under a name made of all that it depends on: its `kind`, its
     `recipe`, and what the checkpoint holds; the same checkpoint elsewhere is the same.
 
     It appears whole by a rename, so processes that start together may all make it. Raises UnusableCheckpoint, OSError.
@@ -36,8 +36,4 @@ def _made(target: Path, make: Callable[[Path], object]) -> None:
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as folder:
         unfinished = Path(folder) / target.name
         make(unfinished)
-        try:
-            unfinished.rename(target)
-        except OSError:  # Another process was first: a folder replaces none.
-            if not target.exists():
-                raise
+        unfinished.rename(target)

@@ -32,7 +32,7 @@ class CpuEngine:
 def _load(model: EngineModel, options: EngineOptions) -> CpuStepper:
     library = Library.load(options.cache_directory)
     if library is None:
-        raise ValueError("Engine cpu needs g++, and a CPU with AVX2; transformers runs without.")
+        raise ValueError("Engine cpu needs g++, and a CPU with AVX2 or NEON; transformers runs without.")
     if not fits(load_config(model.directory)):
         raise ValueError("Engine cpu needs heads of a multiple of 16, and widths of 32; transformers runs any.")
     threads = options.threads or usual_threads(model)

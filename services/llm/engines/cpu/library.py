@@ -6,15 +6,9 @@ import ctypes
 from enum import IntEnum
 from pathlib import Path
 
-from services.runtime.compiled import Source, loaded
+from services.llm.engines.cpu.source import SOURCE
+from services.runtime.compiled import loaded
 
-_HERE = Path(__file__).parent
-_SOURCE = Source(
-    name="voxline-llm",
-    files=tuple(_HERE / name for name in ("qwen2.cpp", "products.h", "attention.h", "pool.h", "sampling.h")),
-    flags=("-pthread", "-Wno-psabi", "-lmvec"),
-    without="so the LLM runs on OpenVINO's kernels, which are slower.",
-)
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -25,6 +19,8 @@ class Kind(IntEnum):
     AVX2 = 1
     AVX_VNNI = 2
     AVX512_VNNI = 3
+    NEON = 4
+    NEON_DOT = 5
 
 
 class Shape(ctypes.Structure):
@@ -67,7 +63,7 @@ class Library:
     @classmethod
     def load(cls, cache: Path) -> Library | None:
         """Compiled at first; None where that cannot be done, or the CPU lacks the instructions."""
-        functions = loaded(_SOURCE, cache)
+        functions = loaded(SOURCE, cache)
         if functions is None:
             return None
         library = cls(functions)

@@ -1,14 +1,20 @@
 // Threads that share the pieces of one loop at a time. Whoever comes late finds nothing left to do: nobody waits for a
 // thread that the system has not woken or runs elsewhere, but for a piece that it has begun.
 
-#include <immintrin.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+inline void rest() {
+#ifdef __aarch64__
+    asm volatile("yield");
+#else
+    __builtin_ia32_pause();
+#endif
+}
 
 class Pool {
 public:
@@ -40,7 +46,7 @@ public:
             wake.notify_all();
         }
         work();
-        while (unfinished.load(std::memory_order_acquire)) _mm_pause();
+        while (unfinished.load(std::memory_order_acquire)) rest();
     }
 
 private:
@@ -78,7 +84,7 @@ private:
 
     void help() {
         while (true) {
-            for (int look = 0; look < LOOKS && !waiting(); look++) _mm_pause();
+            for (int look = 0; look < LOOKS && !waiting(); look++) rest();
             if (!waiting()) {
                 std::unique_lock<std::mutex> lock(mutex);
                 asleep++;

@@ -1,15 +1,32 @@
 // Products in 8 bits. Included once for each instruction set, into a namespace of its own, behind
 //   LANES                      32-bit values in a vector,
-//   Ints dot(sums, u8, s8)     sums + products of four bytes a lane,
-//   Floats exponential(x).
+//   Ints dot(sums, u8, s8)     sums + products of four bytes a lane, whose first factors are too large by
+//   ZERO.
 // Every sum of a row runs in the same order whatever else is in the batch: a row's result does not depend on the others.
 
 // Rows that run together, so that a block is read once for all: as many as there are registers for.
-constexpr size_t TILE = LANES / 4;
+constexpr size_t TILE = LANES == 16 ? 4 : 2;
 
 inline Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
 
 inline void store(float* to, Floats values) { *reinterpret_cast<Floats*>(to) = values; }
+
+// Within 2e-7 of it; 0 where that would be less than any normal number, and nowhere infinite. After Cephes' expf.
+inline Floats exponential(Floats x) {
+    constexpr float LEAST = -87.0f, MOST = 88.0f, ROUND = 12582912.0f;
+    const Floats near = x < LEAST ? LEAST - Floats{} : x > MOST ? MOST - Floats{} : x;
+    const Floats twos = (near * 1.44269504f + ROUND) - ROUND;
+    // ln 2 in two parts: the product with the first is exact.
+    const Floats r = (near - twos * 0.693359375f) + twos * 2.12194440e-4f;
+    Floats slope = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    slope = slope * r + 8.3334519073e-3f;
+    slope = slope * r + 4.1665795894e-2f;
+    slope = slope * r + 1.6666665459e-1f;
+    slope = slope * r + 5.0000001201e-1f;
+    const Ints scale = (__builtin_convertvector(twos, Ints) + 127) << 23;
+    const Floats result = (slope * r * r + r + 1.0f) * reinterpret_cast<const Floats&>(scale);
+    return x < LEAST ? Floats{} : result;
+}
 
 inline Floats swish(Floats x) { return x / (1.0f + exponential(-x)); }
 

@@ -6,8 +6,6 @@
 // output; norm; gate and up, block by block in turn; down; behind the layers: norm; the rows of the head that may be drawn.
 // Embeddings: i8 [vocabulary, K], scales f32 [vocabulary].
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -21,10 +19,8 @@ namespace {
 constexpr size_t GROUP = 32, BLOCK = 32, KEYS = 16, MOST_HEADS = 8;
 // Of a product, for each thread: few, because a thread asks memory for the next block ahead.
 constexpr size_t PIECES = 2;
-// What is added to weights, so that they are unsigned.
-constexpr float ZERO = 128.0f;
 
-// Rows of activations, [count, width] int8; scales [count, groups]. offsets [count]: what ZERO adds to a product.
+// Rows of activations, [count, width] int8; scales [count, groups]. offsets [count]: what a product is too large by.
 struct Quantized {
     size_t count = 0, width = 0;
     std::vector<int8_t> codes;
@@ -70,105 +66,40 @@ struct Kernel {
     void (*attend)(size_t heads, const Seen& seen, const float* queries, float* scores, float* out);
 };
 
-#define VECTORS_OF(LANES)                                                                 \
-    typedef float Floats __attribute__((vector_size(LANES * 4), aligned(4), may_alias));  \
-    typedef int32_t Ints __attribute__((vector_size(LANES * 4), aligned(4), may_alias));  \
-    typedef int8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+enum Kind { BEST, AVX2, AVX_VNNI, AVX512_VNNI, NEON, NEON_DOT };
 
-#define VECTORS_OF_8                                                                                \
-    constexpr size_t LANES = 8;                                                                     \
-    VECTORS_OF(8)                                                                                   \
-    inline Floats exponential(Floats x) { return Floats(_ZGVdN8v_expf(__m256(x))); }                \
-    inline Floats widen(const uint16_t* halves) {                                                   \
-        return Floats(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(halves))));  \
-    }
+// `there`: whether this CPU has its instructions.
+struct Set {
+    int64_t kind;
+    bool there;
+    Kernel kernel;
+};
+
+#define VECTORS_OF(WIDTH)                                                                 \
+    constexpr size_t LANES = WIDTH;                                                       \
+    typedef float Floats __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));  \
+    typedef int32_t Ints __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));  \
+    typedef int8_t Bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
 
 }  // namespace
 
-// glibc's libmvec
-#pragma GCC push_options
-#pragma GCC target("avx512f")
-extern "C" __m512 _ZGVeN16v_expf(__m512);
-extern "C" __m256 _ZGVdN8v_expf(__m256);
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")
-namespace avx512_vnni {
-constexpr size_t LANES = 16;
-VECTORS_OF(16)
-inline Ints dot(Ints sums, Ints u8, Ints s8) { return Ints(_mm512_dpbusd_epi32(__m512i(sums), __m512i(u8), __m512i(s8))); }
-inline Floats exponential(Floats x) { return Floats(_ZGVeN16v_expf(__m512(x))); }
-inline Floats widen(const uint16_t* halves) {
-    return Floats(_mm512_maskz_cvtph_ps(-1, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves))));
-}
-#include "products.h"
-
-#include "attention.h"
-constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>};
-}  // namespace avx512_vnni
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c,avxvnni")
-namespace avx_vnni {
-VECTORS_OF_8
-inline Ints dot(Ints sums, Ints u8, Ints s8) {
-    return Ints(_mm256_dpbusd_avx_epi32(__m256i(sums), __m256i(u8), __m256i(s8)));
-}
-#include "products.h"
-
-#include "attention.h"
-constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>};
-}  // namespace avx_vnni
-#pragma GCC pop_options
-
-#pragma GCC push_options
-#pragma GCC target("avx2,fma,f16c")
-namespace avx2 {
-VECTORS_OF_8
-// The bytes of even and of odd places as 16 bits: sums of their products overflow nothing.
-inline Ints dot(Ints sums, Ints u8, Ints s8) {
-    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(__m256i(u8), _mm256_set1_epi16(255)),
-                                           _mm256_srai_epi16(_mm256_slli_epi16(__m256i(s8), 8), 8));
-    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(__m256i(u8), 8), _mm256_srai_epi16(__m256i(s8), 8));
-    return sums + Ints(even) + Ints(odd);
-}
-#include "products.h"
-
-#include "attention.h"
-constexpr Kernel KERNEL{quantize, compute, attend<MOST_HEADS>};
-}  // namespace avx2
-#pragma GCC pop_options
-
+// `sets`, the best first, and `narrow`, a float to 16 bits.
+#ifdef __aarch64__
+#include "aarch64.h"
+#else
+#include "x86.h"
+#endif
 #include "pool.h"
 #include "sampling.h"
 
 namespace {
 
-enum Kind { BEST, AVX2, AVX_VNNI, AVX512_VNNI };
-
-// The kind that is asked for, or the best; -1 where this CPU lacks its instructions.
-int64_t kind_of(int64_t wanted) {
-    __builtin_cpu_init();
-    const bool has[] = {true, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"),
-                        __builtin_cpu_supports("avxvnni") > 0,
-                        __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl")};
-    if (wanted != BEST) return has[wanted] ? wanted : -1;
-    for (const int64_t kind : {AVX512_VNNI, AVX_VNNI, AVX2})
-        if (has[kind]) return kind;
-    return -1;
+// The set that is asked for, or the best; its kind is -1 where this CPU has none such.
+Set set_of(int64_t wanted) {
+    for (const Set& set : sets())
+        if (set.there && (wanted == BEST || wanted == set.kind)) return set;
+    return {-1, false, {}};
 }
-
-const Kernel& kernel_of(int64_t kind) {
-    switch (kind_of(kind)) {
-        case AVX512_VNNI: return avx512_vnni::KERNEL;
-        case AVX_VNNI: return avx_vnni::KERNEL;
-        default: return avx2::KERNEL;
-    }
-}
-
-__attribute__((target("f16c"))) uint16_t narrow(float value) { return _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT); }
 
 struct Shape {
     int64_t layers, width, heads, key_heads, head, middle, vocabulary, drawable, threads, kind;
@@ -194,7 +125,7 @@ struct Sequence {
 class Model {
 public:
     Model(const Shape& shape, const uint8_t* weights, const int8_t* embeddings, const float* scales, const int64_t* drawable)
-        : shape(shape), weights(weights), embeddings(embeddings), scales(scales), kernel(kernel_of(shape.kind)),
+        : shape(shape), weights(weights), embeddings(embeddings), scales(scales), kernel(set_of(shape.kind).kernel),
           drawable(drawable, drawable + shape.drawable), columns(shape.vocabulary, -1), pool(shape.threads) {
         for (int64_t column = 0; column < shape.drawable; column++) columns[drawable[column]] = column;
         for (int64_t i = 0; i < shape.head / 2; i++)
@@ -257,7 +188,7 @@ private:
     const uint8_t* const weights;
     const int8_t* const embeddings;
     const float* const scales;
-    const Kernel& kernel;
+    const Kernel kernel;
     const std::vector<int64_t> drawable;
     // By id: its place among the drawable ones, or -1.
     std::vector<int64_t> columns;
@@ -404,8 +335,8 @@ private:
 
 extern "C" {
 
-// See kind_of.
-int64_t voxline_kind(int64_t wanted) { return kind_of(wanted); }
+// See set_of.
+int64_t voxline_kind(int64_t wanted) { return set_of(wanted).kind; }
 
 // All that is given must outlive the model, but for `drawable`.
 Model* voxline_model(

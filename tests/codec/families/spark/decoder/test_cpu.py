@@ -20,7 +20,13 @@ from .test_streaming import utterance
 
 BUNDLED = Path(__file__).parents[5] / "models" / "voxline-small"
 LOOK_AHEAD = 6
-NEEDS = {Kind.AVX2: "avx2", Kind.AVX512: "avx512_vl", Kind.AVX512_BF16: "avx512_bf16", Kind.AMX_BF16: "amx_bf16"}
+NEEDS = {
+    Kind.AVX2: "avx2",
+    Kind.AVX512: "avx512_vl",
+    Kind.AVX512_BF16: "avx512_bf16",
+    Kind.AMX_BF16: "amx_bf16",
+    Kind.NEON: "neon",
+}
 # Inputs, outputs, taps, dilation: of both voices, and such as fill neither a panel nor a tile.
 SHAPES = [(32, 32, 7, 3), (192, 160, 7, 1), (16, 8, 7, 9), (8, 1, 7, 1), (64, 384, 1, 1), (6, 21, 3, 2), (34, 40, 2, 1)]
 

@@ -2,8 +2,12 @@
 // on the way, and what the next step needs is kept. Columns lie one after the other, each with its channels side by
 // side.
 
-// Made for several kinds of CPU, chosen when the library is loaded.
+// Made for several kinds of CPU, chosen when the library is loaded; those of 64-bit ARM all have vectors.
+#ifdef __aarch64__
+#define FOR_CPUS
+#else
 #define FOR_CPUS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#endif
 
 namespace {
 

@@ -8,16 +8,8 @@ from pathlib import Path
 
 import torch
 
-from services.runtime.compiled import Source, loaded
-
-_HERE = Path(__file__).parent
-_SOURCE = Source(
-    name="voxline-codec",
-    files=tuple(_HERE / name for name in ("operations.cpp", "columns.h", "convolution.h", "tile.h")),
-    # Not -ffast-math: it would put the two parts of pi together again.
-    flags=("-fopenmp", "-Wno-psabi", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
-    without="so the detokenizer runs on torch's operators alone, which are slower.",
-)
+from services.codec.families.spark.layers.cpu.source import SOURCE
+from services.runtime.compiled import loaded
 
 
 class Kind(IntEnum):
@@ -27,6 +19,7 @@ class Kind(IntEnum):
     AVX512 = 2
     AVX512_BF16 = 3
     AMX_BF16 = 4
+    NEON = 5
 
 
 class Library:
@@ -42,7 +35,7 @@ class Library:
     @classmethod
     def load(cls, cache: Path) -> Library | None:
         """Compiled at first; None where that cannot be done, or the CPU has no vectors."""
-        functions = loaded(_SOURCE, cache)
+        functions = loaded(SOURCE, cache)
         if functions is None:
             return None
         library = cls(functions)

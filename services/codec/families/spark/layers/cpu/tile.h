@@ -2,10 +2,13 @@
 //   LANES                                  float32 values in a vector,
 //   Floats multiply_add(sum, x, weights)   of an input, or of a pair of them that fills a float.
 
-// Columns that run together, so that weights are read once for all: as many as there are registers for; of 16 lanes 14,
-// because each has an address.
+// Outputs of a narrow panel; a wide one has twice as many.
+constexpr int64_t NARROW = LANES == 16 ? 16 : 8;
+
+// Columns that run together, so that weights are read once for all: as many as there are registers for, of 8 lanes 16,
+// else 32; of 16 lanes 14, because each has an address.
 template <int64_t VECTORS>
-constexpr int64_t TILE = LANES == 16 ? 14 : 14 / VECTORS - 1;
+constexpr int64_t TILE = LANES == 16 ? 14 : LANES == 8 ? 14 / VECTORS - 1 : 24 / VECTORS;
 
 // Values of a column: inputs, or pairs of them. Sums run over taps, then inputs.
 template <int64_t VECTORS, int64_t COLUMNS>
@@ -49,8 +52,6 @@ void convolve_panel(const Shape& shape, const Task& task) {
 }
 
 inline void convolve(const Shape& shape, const Task& task) {
-    switch (shape.panel / LANES) {
-        case 1: return convolve_panel<1>(shape, task);
-        case 2: return convolve_panel<2>(shape, task);
-    }
+    if (shape.panel == 2 * NARROW) return convolve_panel<2 * NARROW / LANES>(shape, task);
+    convolve_panel<NARROW / LANES>(shape, task);
 }
