@@ -13,7 +13,7 @@ import torch
 from transformers import Qwen2ForCausalLM
 from transformers.generation.streamers import BaseStreamer
 
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 
 Ids = list[int]
 
@@ -24,14 +24,14 @@ class Generator:
         self._qwen2: Any = Qwen2ForCausalLM.from_pretrained(directory, dtype="auto")
         self._stop_ids = sorted(stop_ids)
 
-    def generate(self, prompt: tuple[int, ...], sampling: Sampling) -> Iterator[Ids]:
+    def generate(self, prompt: tuple[int, ...], sampling: ResolvedSampling) -> Iterator[Ids]:
         """Blocks until each token comes, while the thread draws on."""
         streamer = _Streamer()
         Thread(target=self._draw, args=(prompt, sampling, streamer), daemon=True).start()
         while (ids := streamer.drawn.get()) is not None:
             yield ids
 
-    def _draw(self, prompt: tuple[int, ...], sampling: Sampling, streamer: "_Streamer") -> None:
+    def _draw(self, prompt: tuple[int, ...], sampling: ResolvedSampling, streamer: "_Streamer") -> None:
         ids = torch.tensor([prompt])
         try:
             self._qwen2.generate(

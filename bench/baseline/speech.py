@@ -9,32 +9,39 @@ from typing import Self
 
 from bench.baseline.chunks import ChunkedDecoder, Samples
 from bench.baseline.generation import Generator
+from services.codec.families.spark.config import SparkConfig
 from services.codec.families.spark.decoder import SparkDetokenizer
+from services.contract.families.spark import SparkSpeaker
+from services.contract.generation import HeardVoice, MadeUpVoice
 from services.gateway.text.segments import segments
-from services.llm.events import CodesDrawn, SpeakerNamed
 from services.llm.families import load_family
-from services.llm.families.family import Description, Family, Prompt
-from services.llm.sampling import Sampling
-from services.llm.voices import ClonedVoice, DesignedVoice, Speaker
+from services.llm.families.family import Family, Prompt
+from services.llm.sampling import ResolvedSampling
 
-_CASTING = "The quick brown fox jumps over the lazy dog."
+_WORDS = "The quick brown fox jumps over the lazy dog."
 
 
 class Speech:
     """One voice, made up once. The codec decodes one chunk at a time, beside the event loop."""
 
-    def __init__(self, family: Family, generator: Generator, detokenizer: SparkDetokenizer) -> None:
+    def __init__(
+        self,
+        family: Family,
+        generator: Generator,
+        detokenizer: SparkDetokenizer,
+        voice: MadeUpVoice | HeardVoice,
+    ) -> None:
         self._family = family
         self._generator = generator
         self._detokenizer = detokenizer
-        self._voice = _cast(family, generator)
+        self._voice = voice
         self._codec = ThreadPoolExecutor(1)
 
     @classmethod
     def load(cls, model: Path) -> Self:
         family = load_family("spark", model)
         generator = Generator(family.engine_model.directory, family.stop_ids)
-        return cls(family, generator, SparkDetokenizer.load(model))
+        return cls(family, generator, SparkDetokenizer.load(model), _default_voice(model, family, generator))
 
     async def speak(self, text: str, max_tokens: int | None) -> AsyncGenerator[Samples, None]:
         """`max_tokens` of each segment; None: as many as its text may take."""
@@ -52,32 +59,33 @@ class Speech:
         prompt = self._family.prompt(segment, self._voice)
         reader = self._family.reader(prompt)
         for ids in self._generator.generate(prompt.ids, _sampling(prompt, max_tokens)):
-            for event in reader.read(ids):
-                if isinstance(event, CodesDrawn):
-                    yield event.codes
+            frames = reader.read(ids, last=False).frames
+            if frames is not None:
+                yield frames.codes
 
     async def _decoded(self, chunk: Callable[[], Samples]) -> Samples:
         return await asyncio.get_running_loop().run_in_executor(self._codec, chunk)
 
 
-def _sampling(prompt: Prompt, max_tokens: int | None) -> Sampling:
+def _sampling(prompt: Prompt, max_tokens: int | None) -> ResolvedSampling:
     """As our LLM stage fills it in."""
     most = prompt.limits.usual_most if max_tokens is None else min(max_tokens, prompt.limits.most)
-    return Sampling(max_tokens=most, min_tokens=min(prompt.limits.usual_least, most))
+    return ResolvedSampling(max_tokens=most, min_tokens=min(prompt.limits.usual_least, most))
 
 
-def _cast(family: Family, generator: Generator) -> DesignedVoice | ClonedVoice:
+def _default_voice(model: Path, family: Family, generator: Generator) -> MadeUpVoice | HeardVoice:
     """The default voice with the speaker that the model makes up; any speaker where it cannot."""
     description = family.description
-    design = next((each for each in description.voices if each.name == description.default_voice), None)
-    if design is None:
-        return ClonedVoice(_anybody(description))
-    prompt = family.prompt(_CASTING, DesignedVoice(design))
+    voices = [each.design for each in description.built_in_voices if each.id == description.default_voice]
+    if not voices or voices[0] is None:
+        return HeardVoice(_anybody(SparkConfig.read(model)).speaker())
+    prompt = family.prompt(_WORDS, MadeUpVoice(voices[0]))
     reader = family.reader(prompt)
     drawn = generator.generate(prompt.ids, _sampling(prompt, None))
-    named = (event.speaker for ids in drawn for event in reader.read(ids) if isinstance(event, SpeakerNamed))
-    return DesignedVoice(design, next(named))
+    named = (speaker for ids in drawn if (speaker := reader.read(ids, last=False).speaker) is not None)
+    return MadeUpVoice(voices[0], next(named))
 
 
-def _anybody(description: Description) -> Speaker:
-    return Speaker(tuple(place % description.global_codebook_size for place in range(description.global_token_count)))
+def _anybody(config: SparkConfig) -> SparkSpeaker:
+    speaker = config.codec.speaker_encoder
+    return SparkSpeaker(tuple(place % speaker.codebook_size for place in range(speaker.token_num)))

@@ -12,7 +12,7 @@ from bench.floor.speed import memory_bandwidth
 from services.llm.engines import default_engine, default_precision, engine_loader
 from services.llm.engines.engine import Engine, EngineLoader, EngineModel, EngineOptions
 from services.llm.families import load_family
-from services.llm.sampling import Sampling
+from services.llm.sampling import ResolvedSampling
 from services.llm.settings import LlmSettings
 from services.llm.weights import Weights
 
@@ -101,7 +101,7 @@ class _Drawing:
 
     async def run(self, engine: Engine, model: EngineModel, tokens: int, seed: int) -> None:
         prompt = model.allowed[:1] * _PROMPT_TOKENS
-        sampling = Sampling(max_tokens=tokens, seed=seed)
+        sampling = ResolvedSampling(max_tokens=tokens, seed=seed)
         generated = engine.generate(prompt, sampling, frozenset(), lambda waiting: waiting >= _TOGETHER)
         async with aclosing(generated) as chunks:
             async for ids in chunks:

@@ -22,19 +22,6 @@ async def unary(method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", r
         return await method(request, timeout=options.timeout, metadata=options.metadata)
 
 
-async def server_stream(
-    method: "grpc.aio.UnaryStreamMultiCallable[Request, Response]", request: Request
-) -> AsyncGenerator[Response, None]:
-    options = _options()
-    call = method(request, timeout=options.timeout, metadata=options.metadata)
-    try:
-        with _our_errors():
-            async for response in call:
-                yield response
-    finally:
-        call.cancel()
-
-
 async def duplex(
     method: "grpc.aio.StreamStreamMultiCallable[Request, Response]", requests: AsyncGenerator[Request, None]
 ) -> AsyncGenerator[Response, None]:

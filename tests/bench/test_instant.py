@@ -7,7 +7,10 @@ from bench.instant.__main__ import described
 from bench.instant.pace import Pace
 from bench.instant.servicers import InstantDetokenizer, InstantLlm
 from services.cli.model import BUNDLED
-from voxline.v1 import detokenizer_pb2, llm_pb2, tokens_pb2
+from services.contract.design import DesignedVoice, Gender
+from services.contract.detokenization import DetokenizationConfig
+from services.contract.frames import Frames
+from services.contract.generation import GenerationRequest, MadeUpVoice
 
 PACE = Pace(rate=1e6)
 
@@ -23,18 +26,19 @@ def test_chunks_grow_up_to_the_most() -> None:
 
 
 async def test_stages_without_computing_speak_as_many_frames_as_the_text_has() -> None:
-    model = described(BUNDLED)
-    drawn = [each async for each in InstantLlm(model, PACE).Generate(llm_pb2.GenerateRequest(text="x" * 40), None)]
-    codes = [code for each in drawn for code in each.codes.values]
-    assert [each.HasField("speaker") for each in drawn] == [True] + [False] * 119
-    assert [each.HasField("finish") for each in drawn] == [False] * 119 + [True]
-    assert len(codes) == 120
+    frames = described(BUNDLED).frames
+    request = GenerationRequest(text="x" * 40, voice=MadeUpVoice(DesignedVoice(Gender.FEMALE)))
+    drawn = [each async for each in InstantLlm(32, PACE).generate(request)]
+    assert [each.speaker is not None for each in drawn] == [True] + [False] * 119
+    assert [each.finish is not None for each in drawn] == [False] * 119 + [True]
 
-    async def requests() -> AsyncGenerator[detokenizer_pb2.DetokenizeRequest, None]:
-        yield detokenizer_pb2.DetokenizeRequest(config=detokenizer_pb2.DetokenizeConfig())
-        for code in codes:
-            yield detokenizer_pb2.DetokenizeRequest(codes=tokens_pb2.Codes(values=[code]))
+    async def came() -> AsyncGenerator[Frames, None]:
+        for each in drawn:
+            assert each.frames is not None
+            yield each.frames
 
-    heard = [each async for each in InstantDetokenizer(model, PACE).Detokenize(requests(), None)]
-    lengths = [len(each.audio.samples) // 4 // 320 for each in heard]
-    assert lengths == [10, 15, 22, 25, 25, 23]
+    hum = InstantDetokenizer(16_000, frames.frame_rate, PACE)
+    heard = [each async for each in hum.decode(DetokenizationConfig(speaker=None), came())]
+    assert [each.frame_count for each in heard] == [10, 15, 22, 25, 25, 23]
+    assert [each.first_frame for each in heard] == [0, 10, 25, 47, 72, 97]
+    assert [len(each.audio.samples) // 320 for each in heard] == [10, 15, 22, 25, 25, 23]

@@ -13,14 +13,14 @@ from bench.shape.shape import Shape
 from bench.shape.vocabulary import added_tokens
 from services.codec.families.spark.decoder import SparkDetokenizer
 from services.codec.families.spark.tokenizer import SparkTokenizer
+from services.contract.families.spark import SparkSpeaker
+from services.contract.generation import HeardVoice
+from services.contract.model import Capability
 from services.llm.engines import engine_loader
 from services.llm.engines.engine import EngineOptions
-from services.llm.events import CodesDrawn
 from services.llm.families import load_family
-from services.llm.families.family import Capability, Family
-from services.llm.sampling import Sampling
-from services.llm.voices import ClonedVoice
-from services.llm.voices import Speaker as Globals
+from services.llm.families.family import Family
+from services.llm.sampling import ResolvedSampling
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +45,21 @@ def test_both_halves_of_the_codec_load_it_and_sound(folder: Path) -> None:
 
 def test_model_clones_and_designs_nothing(family: Family) -> None:
     assert Capability.CLONE in family.description.capabilities
-    assert not family.description.voices
+    assert not family.description.built_in_voices
 
 
 async def test_model_draws_codes_alone_and_never_ends(folder: Path, family: Family, tmp_path: Path) -> None:
     options = EngineOptions("f32", threads=1, max_batch=1, cache_directory=tmp_path)
     engine = await engine_loader("transformers").load(family.engine_model, options)
-    prompt = family.prompt("Hello there.", ClonedVoice(Globals((0, 1, 2, 3))))
+    prompt = family.prompt("Hello there.", HeardVoice(SparkSpeaker((0, 1, 2, 3)).speaker()))
     reader = family.reader(prompt)
-    sampling = Sampling(max_tokens=200, seed=1)
+    sampling = ResolvedSampling(max_tokens=200, seed=1)
     async with asyncio.timeout(60), aclosing(engine.generate(prompt.ids, sampling, family.stop_ids)) as chunks:
         drawn = [token async for ids in chunks for token in ids]
     await engine.close()
-    codes = [code for event in reader.read(drawn) if isinstance(event, CodesDrawn) for code in event.codes]
+    frames = reader.read(drawn, last=True).frames
+    assert frames is not None
+    codes = frames.codes
     assert len(drawn) == len(codes) == 200
     assert len(set(codes)) > 20
 

@@ -8,17 +8,17 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.contract.frames import Frames
 from services.runtime.channel import open_channel
 from services.runtime.server import Service, StageServer
 from services.runtime.settings import ServerSettings
-from voxline.v1 import (
+from voxline.stages.v1 import (
     detokenizer_pb2,
     detokenizer_pb2_grpc,
     llm_pb2,
     llm_pb2_grpc,
     tokenizer_pb2,
     tokenizer_pb2_grpc,
-    tokens_pb2,
 )
 
 # Only against hanging.
@@ -53,10 +53,10 @@ class Llm(llm_pb2_grpc.LlmServiceServicer):
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    async def Generate(self, request, context):
+    async def Generate(self, request_iterator, context):
         try:
             for value in range(self._script.good):
-                yield llm_pb2.GenerateResponse(codes=tokens_pb2.Codes(values=[value]))
+                yield llm_pb2.GenerateResponse(frames=Frames.of_codes([value], first=value).to_proto())
             if self._script.error is not None:
                 raise self._script.error
             if self._script.hang:
@@ -77,7 +77,7 @@ class Detokenizer(detokenizer_pb2_grpc.DetokenizerServiceServicer):
                 if self._script.error is not None:
                     raise self._script.error
                 response = detokenizer_pb2.DetokenizeResponse()
-                response.audio.samples = bytes(len(request.codes.values))
+                response.audio.samples = bytes(len(request.frames.codes.values))
                 yield response
         finally:
             self._script.closed.set()
@@ -111,15 +111,15 @@ class Stage:
 def services(script: Script) -> list[Service]:
     return [
         Service(
-            "voxline.v1.TokenizerService",
+            "voxline.stages.v1.TokenizerService",
             lambda server: tokenizer_pb2_grpc.add_TokenizerServiceServicer_to_server(Tokenizer(script), server),
         ),
         Service(
-            "voxline.v1.LlmService",
+            "voxline.stages.v1.LlmService",
             lambda server: llm_pb2_grpc.add_LlmServiceServicer_to_server(Llm(script), server),
         ),
         Service(
-            "voxline.v1.DetokenizerService",
+            "voxline.stages.v1.DetokenizerService",
             lambda server: detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server(Detokenizer(script), server),
         ),
     ]

@@ -5,20 +5,18 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from services.runtime.calls import duplex, server_stream, unary
+from services.runtime.calls import duplex, duplex_of_one, unary
 from services.runtime.errors import DeadlineExceeded, InvalidRequest
 from services.runtime.request_context import RequestContext, entered
 from services.runtime.streams import collected
-from voxline.v1 import detokenizer_pb2, llm_pb2, tokenizer_pb2
+from voxline.stages.v1 import detokenizer_pb2, llm_pb2, tokenizer_pb2
 
 
-async def requests(sizes: list[int], then: BaseException | None = None) -> AsyncGenerator:
+async def requests(sizes: list[int]) -> AsyncGenerator:
     for size in sizes:
         request = detokenizer_pb2.DetokenizeRequest()
-        request.codes.values.extend([0] * size)
+        request.frames.codes.values.extend([0] * size)
         yield request
-    if then is not None:
-        raise then
 
 
 async def test_duplex_echoes_in_order(stage) -> None:
@@ -27,8 +25,16 @@ async def test_duplex_echoes_in_order(stage) -> None:
 
 
 async def test_duplex_raises_the_error_of_its_requests(stage) -> None:
+    answered = asyncio.Event()
+
+    async def broken() -> AsyncGenerator:
+        yield detokenizer_pb2.DetokenizeRequest()
+        await answered.wait()
+        raise InvalidRequest("bad piece")
+
     with pytest.raises(InvalidRequest, match="bad piece"):
-        await collected(duplex(stage.detokenize, requests([1], then=InvalidRequest("bad piece"))))
+        async for _ in duplex(stage.detokenize, broken()):
+            answered.set()
     await stage.until_closed()
 
 
@@ -51,7 +57,7 @@ async def test_duplex_raises_the_error_of_the_stage_and_closes_its_requests(stag
 
 async def test_a_reader_that_leaves_cancels_the_stream(stage) -> None:
     stage.script.good, stage.script.hang = 1, True
-    stream = server_stream(stage.generate, llm_pb2.GenerateRequest())
+    stream = duplex_of_one(stage.generate, llm_pb2.GenerateRequest())
     await anext(stream)
     await stream.aclose()
     await stage.until_closed()
@@ -80,7 +86,7 @@ async def test_ids_and_deadline_are_forwarded(stage) -> None:
 async def test_a_deadline_ends_a_hanging_stage(stage) -> None:
     stage.script.hang = True
     with entered(RequestContext.from_metadata({}, 0.05)), pytest.raises(DeadlineExceeded):
-        await collected(server_stream(stage.generate, llm_pb2.GenerateRequest()))
+        await collected(duplex_of_one(stage.generate, llm_pb2.GenerateRequest()))
     await stage.until_closed()
 
 

@@ -4,10 +4,10 @@ import grpc
 import pytest
 
 from services.runtime import errors
-from services.runtime.calls import server_stream, unary
+from services.runtime.calls import duplex_of_one, unary
 from services.runtime.errors import TABLE, GenerationFailed, StageUnavailable, VoxlineError, from_rpc_error, to_openai
 from services.runtime.streams import collected
-from voxline.v1 import llm_pb2, tokenizer_pb2
+from voxline.stages.v1 import llm_pb2, tokenizer_pb2
 
 
 def subclasses() -> list[type[VoxlineError]]:
@@ -33,7 +33,7 @@ async def test_an_error_after_the_first_response_arrives_as_itself(stage, cls: t
     stage.script.error, stage.script.good = cls("too late"), 2
     received = []
     with pytest.raises(cls, match="too late"):
-        async for response in server_stream(stage.generate, llm_pb2.GenerateRequest()):
+        async for response in duplex_of_one(stage.generate, llm_pb2.GenerateRequest()):
             received.append(response)
     assert len(received) == 2
 
@@ -48,7 +48,7 @@ async def test_an_unforeseen_error_is_internal_and_tells_no_secret(stage) -> Non
 async def test_a_stage_that_is_down_is_unavailable(stage) -> None:
     await stage.server.stop()
     with pytest.raises(StageUnavailable) as caught:
-        await collected(server_stream(stage.generate, llm_pb2.GenerateRequest()))
+        await collected(duplex_of_one(stage.generate, llm_pb2.GenerateRequest()))
     assert caught.value.retry_after is not None
 
 

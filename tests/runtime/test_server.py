@@ -10,11 +10,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
-from services.runtime.calls import server_stream, unary
+from services.runtime.calls import duplex_of_one, unary
 from services.runtime.errors import InvalidRequest
 from services.runtime.server import LIVENESS, READINESS, StageServer, run_until_stopped
 from services.runtime.settings import ServerSettings
-from voxline.v1 import llm_pb2, tokenizer_pb2
+from voxline.stages.v1 import llm_pb2, tokenizer_pb2
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -24,21 +24,23 @@ async def health(stage, name: str) -> int:
     return (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status
 
 
-@pytest.mark.parametrize("name", ["", "voxline.v1.LlmService", "voxline.v1.TokenizerService", LIVENESS, READINESS])
+@pytest.mark.parametrize(
+    "name", ["", "voxline.stages.v1.LlmService", "voxline.stages.v1.TokenizerService", LIVENESS, READINESS]
+)
 async def test_each_service_has_its_health(stage, name: str) -> None:
     assert await health(stage, name) == SERVING
 
 
 async def test_an_unknown_health_service_is_not_found(stage) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await health(stage, "voxline.v1.Nothing")
+        await health(stage, "voxline.stages.v1.Nothing")
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_only_readiness_falls_when_a_stage_stops_serving(stage) -> None:
     await stage.server.set_serving(False)
     assert await health(stage, LIVENESS) == SERVING
-    for name in ("", READINESS, "voxline.v1.LlmService"):
+    for name in ("", READINESS, "voxline.stages.v1.LlmService"):
         assert await health(stage, name) == NOT_SERVING
 
 
@@ -49,7 +51,7 @@ async def test_reflection_lists_the_services(stage) -> None:
     stub = reflection_pb2_grpc.ServerReflectionStub(stage.channel)
     async for answer in stub.ServerReflectionInfo(ask()):
         names = {service.name for service in answer.list_services_response.service}
-    assert {"voxline.v1.LlmService", "grpc.health.v1.Health"} <= names
+    assert {"voxline.stages.v1.LlmService", "grpc.health.v1.Health"} <= names
 
 
 async def test_metrics_count_each_outcome(stage) -> None:
@@ -59,7 +61,7 @@ async def test_metrics_count_each_outcome(stage) -> None:
         await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
     url = f"http://127.0.0.1:{stage.server.metrics_port}/metrics"
     text = (await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())).decode()
-    method = 'method="/voxline.v1.TokenizerService/Tokenize"'
+    method = 'method="/voxline.stages.v1.TokenizerService/Tokenize"'
     assert f'voxline_rpc_requests_total{{code="OK",{method}}} 1.0' in text
     assert f'voxline_rpc_requests_total{{code="INVALID_ARGUMENT",{method}}} 1.0' in text
     assert f"voxline_rpc_in_flight{{{method}}} 0.0" in text
@@ -68,7 +70,7 @@ async def test_metrics_count_each_outcome(stage) -> None:
 
 async def test_a_drain_lets_a_running_call_end(stage) -> None:
     stage.script.good = 200
-    stream = server_stream(stage.generate, llm_pb2.GenerateRequest())
+    stream = duplex_of_one(stage.generate, llm_pb2.GenerateRequest())
     received = [await anext(stream)]
     drained = asyncio.create_task(stage.server.drain())
     received += [response async for response in stream]
