@@ -1,14 +1,18 @@
 """What the gateway learns of its stages, and when."""
 
 import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
+from services.contract.frames import CodeFormat, FrameFormat, LatentFormat
+from services.contract.generation import Pace
+from services.contract.model import Revision
 from services.gateway.stages import Stages, Targets
-from services.gateway.tokens import Pace
 from services.runtime.errors import StageUnavailable
 
-from .conftest import PATIENCE, StageDoubles, model
+from .conftest import DETOKENIZER, PATIENCE, REVISION, StageDoubles, model
 
 
 async def until(stages: Stages, ready: bool) -> None:
@@ -16,9 +20,24 @@ async def until(stages: Stages, ready: bool) -> None:
         await stages.until(lambda: bool(stages.reasons()) != ready)
 
 
+@asynccontextmanager
+async def watched(targets: Targets, look_ahead: int | None = None):
+    stages = Stages(targets, look_ahead)
+    stages.start()
+    yield stages
+    await stages.stop()
+
+
+async def start_changed(doubles: StageDoubles, name: str, **changes: object) -> None:
+    """Another version of the model in place of the one that there was."""
+    double = getattr(doubles, name)
+    double.model = replace(double.model, **changes)
+    await doubles.start(name)
+
+
 async def test_facts_come_from_the_stages(stages):
     model = stages.model()
-    assert (model.id, model.sample_rate) == ("double", 16000)
+    assert (model.id, model.family, model.revision, model.sample_rate) == ("double", "double", REVISION, 16000)
     assert model.llm.default_voice == "female"
     assert [voice.id for voice in model.llm.built_in_voices] == ["female", "male"]
     assert stages.reasons() == ()
@@ -50,62 +69,92 @@ async def test_stage_that_is_lost_is_a_reason_until_it_comes_back(stages, double
     await until(stages, ready=True)
 
 
-async def test_stage_that_comes_back_with_another_model_is_noticed(stages, doubles):
-    await doubles.stop("llm")
-    doubles.llm.model = model(id="other")
-    await until(stages, ready=False)
-    await doubles.start("llm")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "other"},
+        {"revision": Revision(REVISION.codec, "another llm")},
+        {"revision": Revision("another codec", REVISION.llm)},
+    ],
+)
+async def test_model_that_was_agreed_on_stays_while_a_rollout_mixes_and_gives_way_to_the_new_one(
+    stages, doubles, change
+):
+    old = stages.model()
+    for name in ("llm", "detokenizer"):
+        await doubles.stop(name)
+        await until(stages, ready=False)
+        await start_changed(doubles, name, **change)
+        await until(stages, ready=True)
+        assert stages.model() == old
+    await doubles.stop("tokenizer")
+    await start_changed(doubles, "tokenizer", **change)
     async with asyncio.timeout(PATIENCE):
-        await stages.until(lambda: "model id" in stages.reasons()[0])
-    with pytest.raises(StageUnavailable, match="llm other"):
-        stages.model()
+        await stages.until(lambda: stages.model() != old)
+    new = stages.model()
+    assert (new.id, new.revision) == (change.get("id", old.id), change.get("revision", old.revision))
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"id": "other"}, "model id: tokenizer double, llm double, detokenizer other"),
-        ({"codebooks": 2}, "codebooks"),
-        ({"codebook_size": 2048}, "codebook size"),
-        ({"global_token_count": 32}, "global token count"),
-        ({"global_codebook_size": 256}, "global codebook size"),
-        ({"frame_rate_hertz": 25.0}, "frame rate"),
+        ({"family": "other"}, "family: tokenizer double, llm double, detokenizer other"),
+        ({"frames": FrameFormat(50.0, CodeFormat(2, 1024))}, "llm 1 x 1024 codes at 50 Hz, detokenizer 2 x 1024 codes"),
+        ({"frames": FrameFormat(50.0, CodeFormat(1, 2048))}, "detokenizer 1 x 2048 codes at 50 Hz"),
+        ({"frames": FrameFormat(25.0, CodeFormat(1, 1024))}, "detokenizer 1 x 1024 codes at 25 Hz"),
+        ({"frames": FrameFormat(50.0, LatentFormat(32))}, "detokenizer 32 latents at 50 Hz"),
+        ({"revision": Revision("another", REVISION.llm)}, "codec's revision: tokenizer codec of the"),
+        ({"revision": Revision(REVISION.codec, "another")}, "llm's revision: tokenizer llm of the do"),
     ],
 )
 async def test_stages_of_different_models_are_not_ready(change, said, sockets):
     doubles = StageDoubles(sockets)
-    doubles.detokenizer.model = model(**change)
+    doubles.detokenizer.model = model(detokenizer=DETOKENIZER, **change)
     for name in doubles.sockets:
         await doubles.start(name)
-    stages = Stages(doubles.targets, None)
-    stages.start()
-    async with asyncio.timeout(PATIENCE):
-        await stages.until(lambda: "disagree" in stages.reasons()[0])
-    assert said in stages.reasons()[0]
-    await stages.stop()
+    async with watched(doubles.targets) as stages:
+        async with asyncio.timeout(PATIENCE):
+            await stages.until(lambda: "disagree" in stages.reasons()[0])
+        assert said in stages.reasons()[0]
+        with pytest.raises(StageUnavailable, match="disagree"):
+            stages.model()
     for name in doubles.sockets:
         await doubles.stop(name)
 
 
-async def test_stage_that_says_nothing_about_a_fact_agrees(doubles):
-    doubles.llm.model = model(frame_rate_hertz=0.0, codebooks=0)
-    stages = Stages(doubles.targets, None)
-    stages.start()
-    await until(stages, ready=True)
-    await stages.stop()
+@pytest.mark.parametrize(
+    "change",
+    [{"revision": Revision()}, {"revision": Revision(codec=REVISION.codec)}, {"family": ""}],
+)
+async def test_stage_that_says_nothing_about_a_fact_agrees(sockets, change):
+    doubles = StageDoubles(sockets)
+    doubles.tokenizer.model = replace(doubles.tokenizer.model, **change)
+    for name in doubles.sockets:
+        await doubles.start(name)
+    async with watched(doubles.targets) as stages:
+        await until(stages, ready=True)
+        assert (stages.model().family, stages.model().revision) == ("double", REVISION)
+    for name in doubles.sockets:
+        await doubles.stop(name)
 
 
 @pytest.mark.parametrize(
     ("look_ahead", "usual", "frames"),
-    [(None, 0, 13 + 4), (None, 3, 13 + 3), (-1, 3, 13 + 4), (0, 3, 13), (2, 3, 13 + 2), (9, 3, 13 + 4)],
+    [(None, None, 4), (None, 0, 0), (None, 3, 3), (-1, 3, 4), (0, 3, 0), (2, 3, 2), (9, 3, 4)],
 )
-async def test_pace_is_that_of_the_first_sound_and_of_real_time(doubles, look_ahead, usual, frames):
-    doubles.detokenizer.model = model(first_audio_frames=13, receptive_field_frames=4, usual_look_ahead_frames=usual)
-    stages = Stages(doubles.targets, look_ahead)
-    stages.start()
-    await until(stages, ready=True)
-    assert stages.pace() == Pace(first_codes=frames, codes_per_second=50.0)
-    await stages.stop()
+async def test_pace_is_that_of_the_first_sound_and_of_real_time(sockets, look_ahead, usual, frames):
+    doubles = StageDoubles(sockets)
+    described = replace(DETOKENIZER, first_audio_frames=13, right_field=4, usual_look_ahead=usual)
+    doubles.detokenizer.model = model(detokenizer=described)
+    for name in doubles.sockets:
+        await doubles.start(name)
+    async with watched(doubles.targets, look_ahead) as stages:
+        await until(stages, ready=True)
+        assert stages.model().look_ahead == frames
+        assert stages.model().pace == Pace(first_frames=13 + frames, frames_per_second=50.0)
+    for name in doubles.sockets:
+        await doubles.stop(name)
 
 
 async def test_tokenizer_that_is_lost_later_keeps_nobody_from_speaking(stages, doubles):
@@ -115,8 +164,24 @@ async def test_tokenizer_that_is_lost_later_keeps_nobody_from_speaking(stages, d
 
 
 async def test_server_that_is_no_stage_is_a_reason(doubles):
-    stages = Stages(Targets(doubles.targets.tokenizer, "127.0.0.1:1", doubles.targets.detokenizer), None)
-    stages.start()
-    async with asyncio.timeout(PATIENCE):
+    targets = Targets(doubles.targets.tokenizer, "127.0.0.1:1", doubles.targets.detokenizer)
+    async with watched(targets) as stages, asyncio.timeout(PATIENCE):
         await stages.until(lambda: "llm stage does not answer" in stages.reasons()[0])
-    await stages.stop()
+
+
+@pytest.mark.parametrize("behind", ["tokenizer", "llm", "detokenizer"])
+async def test_stage_behind_the_name_of_another_is_a_reason(doubles, behind):
+    target = getattr(doubles.targets, behind)
+    others = [name for name in doubles.sockets if name != behind]
+    async with watched(Targets(target, target, target)) as stages, asyncio.timeout(PATIENCE):
+        for name in others:
+            await stages.until(lambda name=name: f"answers as the {name} stage is none" in stages.reasons()[0])
+
+
+async def test_one_process_may_serve_two_stages(doubles):
+    await doubles.stop("llm")
+    await start_changed(doubles, "llm", detokenizer=DETOKENIZER)
+    targets = doubles.targets
+    async with watched(Targets(targets.tokenizer, targets.llm, targets.llm)) as stages:
+        await until(stages, ready=True)
+        assert stages.model().detokenizer == DETOKENIZER

@@ -8,25 +8,20 @@ import numpy as np
 import pytest
 
 from services.contract.design import DesignedVoice, Gender
+from services.contract.generation import FinishReason, GenerationRequest, HeardVoice, MadeUpVoice, Pace
 from services.contract.sampling import Sampling
-from services.gateway.generation import Generation
-from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
-from services.gateway.request import NamedVoice, ReferenceVoice, SpeechRequest, Turn
-from services.gateway.synthesis import Synthesis
-from services.gateway.voices.resolver import VoiceResolver
+from services.gateway.request import NamedVoice, Output, ReferenceVoice, SpeechRequest, Turn
 from services.runtime import request_context
 from services.runtime.errors import (
     DeadlineExceeded,
-    GenerationFailed,
     InvalidRequest,
     Overloaded,
     StageUnavailable,
     VoiceNotFound,
 )
-from voxline.v1 import llm_pb2
 
-from .conftest import PATIENCE, RATE, heard, spoken
+from .conftest import FIELD, PATIENCE, RATE, heard, speaker_of, spoken, synthesis_of
 
 SEGMENTS = [
     "The first sentence is here to be spoken.",
@@ -52,23 +47,19 @@ async def test_turns_are_spoken_each_in_its_voice(synthesis, doubles):
         Turn("Three.", NamedVoice("male")),
     )
     assert await heard(synthesis.speak(SpeechRequest(turns), Usage())) == "One.Two.Three."
-    kinds = [r.WhichOneof("voice") for r in doubles.llm.spoken]
-    assert kinds == ["design", "clone", "design"]
+    assert doubles.llm.kinds == [MadeUpVoice, HeardVoice, MadeUpVoice]
 
 
 async def test_designed_voice_is_one_speaker_in_all_segments_and_requests(synthesis, doubles):
     voice = DesignedVoice(Gender.MALE)
     for _ in range(2):
         await heard(synthesis.speak(request(LONG, voice), Usage()))
-    speakers = {tuple(r.design.speaker.global_tokens) for r in doubles.llm.spoken}
-    assert speakers == {(1, 1, 1, 1)}
-    assert {tuple(config.speaker.global_tokens) for config in doubles.detokenizer.configs} == speakers
-    assert doubles.llm.spoken[-1].design.speaker.style_tokens == [7, 1]
+    assert {r.voice.speaker for r in doubles.llm.spoken} == {speaker_of(1, 1, 1, 1)}
+    assert {config.speaker for config in doubles.detokenizer.configs} == {speaker_of(1, 1, 1, 1)}
 
 
 async def test_pause_is_heard_between_segments_only(stages, store, registry):
-    resolver, generation = VoiceResolver(stages, store), Generation(stages, GatewayMetrics(registry))
-    synthesis = Synthesis(stages, resolver, generation, 0.04)
+    synthesis = synthesis_of(stages, store, registry, pause_seconds=0.04)
     assert await heard(synthesis.speak(request(LONG), Usage())) == "00".join(SEGMENTS)
 
 
@@ -118,7 +109,7 @@ async def test_sampling_goes_to_the_llm_as_it_was_asked_for(synthesis, doubles):
     await heard(synthesis.speak(request("Hi.", sampling=Sampling(temperature=0.5, top_k=3, seed=1)), Usage()))
     sampling = doubles.llm.spoken[0].sampling
     assert (sampling.temperature, sampling.top_k, sampling.seed) == (0.5, 3, 1)
-    assert not sampling.HasField("top_p")
+    assert sampling.top_p is None
 
 
 async def test_sampling_that_does_not_fit_the_wire_names_its_field(synthesis):
@@ -130,24 +121,41 @@ async def test_sampling_that_does_not_fit_the_wire_names_its_field(synthesis):
 async def test_llm_is_told_how_its_codes_are_played(synthesis, doubles, stages):
     await heard(synthesis.speak(request("Hi."), Usage()))
     (asked,) = doubles.llm.spoken
-    assert (asked.pace.first_codes, asked.pace.codes_per_second) == (stages.pace().first_codes, 50.0)
+    assert asked.pace == stages.model().pace == Pace(1 + FIELD, 50.0)
 
 
-async def test_empty_generation_is_tried_once_more_unheard_and_counted(synthesis, doubles, registry):
-    answers = iter(([], [65, 66]))
-    doubles.llm.draws = lambda r: next(answers) if r.text == "Hi." else [1]
-    assert await heard(synthesis.speak(request("Hi."), Usage())) == "AB"
-    first, second = doubles.llm.spoken
-    assert first.sampling.seed != second.sampling.seed
-    assert registry.get_sample_value("voxline_gateway_empty_generations_total") == 1
+def cut_once(doubles) -> None:
+    """The first generation of a text is cut by its limit."""
+    reasons = iter([FinishReason.LENGTH])
+    doubles.llm.reason = lambda request: next(reasons, FinishReason.STOP)
 
 
-@pytest.mark.parametrize(("seed", "attempts"), [(None, 2), (5, 1)])
-async def test_generation_that_stays_empty_fails(synthesis, doubles, seed, attempts):
-    doubles.llm.draws = lambda request: []
-    with pytest.raises(GenerationFailed, match="drew no speech"):
-        await heard(synthesis.speak(request("Hi.", sampling=Sampling(seed=seed)), Usage()))
-    assert len(doubles.llm.spoken) == attempts
+async def test_whole_reply_that_was_cut_is_drawn_anew_and_heard_once(synthesis, doubles):
+    await heard(synthesis.speak(request("Hi."), Usage()))
+    cut_once(doubles)
+    draws = iter(("Hi! again", "Hi."))
+    doubles.llm.draws = lambda request: [ord(character) for character in next(draws)]
+    usage = Usage()
+    assert await heard(synthesis.speak(request("Hi.", output=Output(whole=True)), usage)) == "Hi."
+    assert (usage.truncated, usage.retries) == (False, 1)
+
+
+async def test_listener_who_hears_the_cut_part_is_told_of_it(synthesis, doubles):
+    await heard(synthesis.speak(request("Hi."), Usage()))
+    cut_once(doubles)
+    heard_some = asyncio.Event()
+
+    async def before(place: int) -> None:
+        if place == 3:
+            await heard_some.wait()
+
+    doubles.llm.before = before
+    usage, got = Usage(), []
+    async for audio in synthesis.speak(request("Hi."), usage):
+        got.append(audio.samples)
+        heard_some.set()
+    assert spoken(np.concatenate(got)) == "Hi."
+    assert (usage.truncated, usage.retries) == (True, 0)
 
 
 async def test_listener_who_leaves_frees_both_stages(synthesis, doubles):
@@ -188,16 +196,16 @@ def failing_at(place: int, error: Exception):
 @pytest.mark.parametrize("place", [0, 4])
 async def test_error_of_a_stage_comes_through_as_itself(synthesis, doubles, stage, place):
     await heard(synthesis.speak(request("Hi."), Usage()))
-    getattr(doubles, stage).before = failing_at(place, Overloaded("No room.", retry_after=7.0))
+    getattr(doubles, stage).before = failing_at(place, Overloaded("No room.", retry_after=0.05))
     with pytest.raises(Overloaded, match=r"No room\.") as raised:
         await heard(synthesis.speak(request(LONG), Usage()))
-    assert raised.value.retry_after == 7.0
+    assert raised.value.retry_after == 0.05
     await doubles.llm.live.until(0)
     await doubles.detokenizer.live.until(0)
 
 
 async def test_error_in_a_later_segment_comes_after_the_audio_before_it(synthesis, doubles):
-    def draws(request: llm_pb2.GenerateRequest) -> list[int]:
+    def draws(request: GenerationRequest) -> list[int]:
         if request.text == SEGMENTS[1]:
             raise InvalidRequest("Not this.", field="text")
         return [ord(character) for character in request.text]

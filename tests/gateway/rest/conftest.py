@@ -15,8 +15,7 @@ from prometheus_client import CollectorRegistry
 from services.gateway.interface import ServedModel
 from services.gateway.reply import Reply, Usage
 from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
-from services.gateway.rest.app import create_app
-from services.gateway.rest.options import RestOptions
+from services.gateway.rest.app import RestOptions, create_app
 from services.gateway.voices.voice import VoiceResource
 from services.runtime import request_context
 from services.runtime.errors import InvalidRequest, VoiceExists, VoiceNotFound

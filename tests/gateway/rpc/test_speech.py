@@ -5,8 +5,9 @@ import asyncio
 import grpc
 import pytest
 
+from services.contract.design import Gender
 from services.runtime.errors import Overloaded, from_rpc_error
-from voxline.v1 import audio_pb2, model_pb2
+from voxline.v1 import audio_pb2, design_pb2
 from voxline.v1 import text_to_speech_pb2 as pb
 
 from ..conftest import text_of
@@ -26,8 +27,8 @@ async def test_speech_is_config_then_audio_then_usage(stub):
 
 async def test_request_reaches_the_stages_as_it_was_made(stub, doubles):
     request = pb.SynthesizeRequest(text="Hi.", speed=2.0, model="tts-1")
-    design = {"gender": model_pb2.GENDER_MALE, "pitch": model_pb2.LEVEL_HIGH, "speed": model_pb2.LEVEL_LOW}
-    request.voice.design.CopyFrom(model_pb2.DesignedVoice(**design))
+    design = {"gender": design_pb2.GENDER_MALE, "pitch": design_pb2.LEVEL_HIGH, "speed": design_pb2.LEVEL_LOW}
+    request.voice.design.CopyFrom(design_pb2.DesignedVoice(**design))
     request.audio_config.sample_rate_hertz = 24000
     request.audio_config.encoding = audio_pb2.AUDIO_ENCODING_WAV
     request.sampling.seed = 5
@@ -44,7 +45,7 @@ async def test_voice_may_be_named_by_id_or_resource_name(stub, doubles):
     for name in ("male", "voices/male"):
         request = pb.SynthesizeRequest(text="Hi.", voice=pb.VoiceSelection(name=name))
         await listened(stub.Synthesize(request))
-    assert [r.design.design.gender for r in doubles.llm.spoken] == 2 * [model_pb2.GENDER_MALE]
+    assert [r.voice.design.gender for r in doubles.llm.spoken] == 2 * [Gender.MALE]
 
 
 async def test_reference_audio_is_cloned_for_one_request(stub, doubles):
@@ -74,7 +75,7 @@ async def test_reference_audio_is_cloned_for_one_request(stub, doubles):
             "audio_config.sample_rate_hertz",
         ),
         (
-            speech(voice=pb.VoiceSelection(design=model_pb2.DesignedVoice())),
+            speech(voice=pb.VoiceSelection(design=design_pb2.DesignedVoice())),
             grpc.StatusCode.INVALID_ARGUMENT,
             "voice.design.gender",
         ),

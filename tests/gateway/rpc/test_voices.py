@@ -2,10 +2,9 @@
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
-from services.gateway.rpc.pages import page
-from services.gateway.voices.voice import VoiceResource
-from services.runtime.errors import InvalidRequest
+from services.gateway.voices.aliases import ALIASES
 from voxline.v1 import text_to_speech_pb2 as pb
 
 from .conftest import failure, listened, speech
@@ -19,10 +18,15 @@ async def test_voice_is_created_got_spoken_listed_and_deleted(stub, doubles):
     assert await stub.GetVoice(pb.GetVoiceRequest(name="voices/ann")) == created
     assert (await failure(stub.CreateVoice(create)))[0] is grpc.StatusCode.ALREADY_EXISTS
     listed = (await stub.ListVoices(pb.ListVoicesRequest())).voices
-    assert [voice.name for voice in listed] == ["voices/female", "voices/male", "voices/ann"]
-    assert listed[0].built_in
+    assert [voice.name for voice in listed] == [
+        f"voices/{name}" for name in ("female", "male", *sorted(ALIASES), "ann")
+    ]
+    assert [voice.built_in for voice in listed] == [True] * (2 + len(ALIASES)) + [False]
+    assert {voice.name: voice.alias_of for voice in listed}["voices/alloy"] == "voices/female"
+    for voice in listed:
+        assert await stub.GetVoice(pb.GetVoiceRequest(name=voice.name)) == voice
     await listened(stub.Synthesize(speech(voice=pb.VoiceSelection(name=created.name))))
-    assert doubles.llm.spoken[0].clone.speaker.global_tokens == [5, *b"aud"]
+    assert doubles.llm.spoken[0].voice.speaker.global_tokens == (5, *b"aud")
     await stub.DeleteVoice(pb.DeleteVoiceRequest(name="voices/ann"))
     assert await failure(stub.GetVoice(pb.GetVoiceRequest(name="voices/ann"))) == (grpc.StatusCode.NOT_FOUND, "name")
 
@@ -38,17 +42,66 @@ async def test_bad_reference_names_its_field(stub):
     assert await failure(stub.CreateVoice(create)) == (grpc.StatusCode.INVALID_ARGUMENT, "reference.audio")
 
 
-def test_pages_join_to_the_list_though_a_voice_goes_in_between():
-    voices = [VoiceResource(f"b{n}", "", built_in=True) for n in range(3)] + [
-        VoiceResource(f"a{n}", "") for n in range(3)
-    ]
-    first = page(voices, 4, "")
-    assert [voice.id for voice in first.voices] == ["b0", "b1", "b2", "a0"]
-    rest = page([voice for voice in voices if voice.id != "a0"], 4, first.next_token)
-    assert [voice.id for voice in rest.voices] == ["a1", "a2"]
-    assert rest.next_token == ""
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+async def test_pages_join_to_the_list_though_a_voice_goes_in_between(stub, size):
+    for name in ("ann", "bob", "eve"):
+        reference = pb.ReferenceAudio(audio=b"audio")
+        await stub.CreateVoice(pb.CreateVoiceRequest(voice_id=name, reference=reference))
+    names, token, gone = [], "", False
+    while True:
+        page = await stub.ListVoices(pb.ListVoicesRequest(page_size=size, page_token=token))
+        assert len(page.voices) <= size
+        names += [voice.name for voice in page.voices]
+        token = page.next_page_token
+        if "voices/ann" in names and not gone:
+            await stub.DeleteVoice(pb.DeleteVoiceRequest(name="voices/ann"))
+            gone = True
+        if not token:
+            break
+    assert names == [f"voices/{name}" for name in ("female", "male", *sorted(ALIASES), "ann", "bob", "eve")]
 
 
-def test_page_token_of_another_form_is_refused():
-    with pytest.raises(InvalidRequest):
-        page([], 0, "?")
+async def test_page_token_of_another_form_is_refused(stub):
+    assert await failure(stub.ListVoices(pb.ListVoicesRequest(page_token="?"))) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "page_token",
+    )
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["display_name"], ("Annie", "Hm.")),
+        (["transcript"], ("Ann", "Ah.")),
+        (["display_name", "transcript"], ("Annie", "Ah.")),
+        ([], ("Annie", "Ah.")),
+    ],
+)
+async def test_voice_is_updated_by_its_mask(stub, paths, expected):
+    create = pb.CreateVoiceRequest(display_name="Ann", reference=pb.ReferenceAudio(audio=b"audio", transcript="Hm."))
+    await stub.CreateVoice(create)
+    voice = pb.Voice(name="voices/ann", display_name="Annie", transcript="Ah.")
+    updated = await stub.UpdateVoice(pb.UpdateVoiceRequest(voice=voice, update_mask=FieldMask(paths=paths)))
+    assert (updated.display_name, updated.transcript) == expected
+    assert await stub.GetVoice(pb.GetVoiceRequest(name="voices/ann")) == updated
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "expected"),
+    [
+        ("voices/nobody", "transcript", (grpc.StatusCode.NOT_FOUND, "voice.name")),
+        ("voices/female", "transcript", (grpc.StatusCode.INVALID_ARGUMENT, "voice.name")),
+        ("nobody", "transcript", (grpc.StatusCode.INVALID_ARGUMENT, "voice.name")),
+        ("voices/ann", "create_time", (grpc.StatusCode.INVALID_ARGUMENT, "update_mask")),
+    ],
+)
+async def test_update_that_cannot_be_names_its_field(stub, name, path, expected):
+    voice = pb.Voice(name=name, transcript="Ah.")
+    request = pb.UpdateVoiceRequest(voice=voice, update_mask=FieldMask(paths=[path]))
+    assert await failure(stub.UpdateVoice(request)) == expected
+
+
+async def test_update_of_what_no_database_stores_names_its_field(stub):
+    await stub.CreateVoice(pb.CreateVoiceRequest(voice_id="ann", reference=pb.ReferenceAudio(audio=b"audio")))
+    request = pb.UpdateVoiceRequest(voice=pb.Voice(name="voices/ann", display_name="a\0b"))
+    assert await failure(stub.UpdateVoice(request)) == (grpc.StatusCode.INVALID_ARGUMENT, "voice.display_name")

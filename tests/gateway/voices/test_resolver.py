@@ -3,28 +3,46 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.contract.design import DesignedVoice, Gender, Level
+from services.contract.frames import Frames
+from services.contract.generation import HeardVoice, MadeUpVoice, Turn
+from services.contract.model import Capability, Revision
+from services.contract.tokenization import TokenizedRecording
+from services.gateway.metrics import GatewayMetrics
 from services.gateway.request import NamedVoice, ReferenceVoice, Style
-from services.gateway.tokens import ClonedTokens, ContinuedTokens, DesignedTokens, ReferenceTokens, SpeakerTokens
 from services.gateway.voices.aliases import ALIASES
 from services.gateway.voices.catalogue import VoiceCatalogue
 from services.gateway.voices.resolver import VoiceResolver
-from services.gateway.voices.store import StoredVoice, VoiceStore
+from services.gateway.voices.store import VoiceStore
+from services.gateway.voices.stored_voice import StoredVoice
 from services.runtime.errors import GenerationFailed, InvalidRequest, Overloaded, VoiceNotFound
-from voxline.v1 import model_pb2
+
+from ..conftest import REVISION, speaker_of
 
 DESIGN = DesignedVoice(Gender.FEMALE, Level.HIGH)
 
 
+class Resolving:
+    """The resolver, of what the stages serve now."""
+
+    def __init__(self, stages, store) -> None:
+        self._stages = stages
+        self._resolver = VoiceResolver(stages, store, GatewayMetrics(CollectorRegistry()))
+
+    async def resolve(self, voice, style):
+        return await self._resolver.resolve(voice, style, self._stages.model())
+
+
 @pytest.fixture
 def resolver(stages, store):
-    return VoiceResolver(stages, store)
+    return Resolving(stages, store)
 
 
 async def test_designed_voice_keeps_the_speaker_that_was_made_up_first(resolver, doubles):
     first = await resolver.resolve(DESIGN, Style())
-    assert first == DesignedTokens(DESIGN, SpeakerTokens((1, 1, 1, 1), (7, 1)))
+    assert first == MadeUpVoice(DESIGN, speaker_of(1, 1, 1, 1))
     assert await resolver.resolve(DESIGN, Style()) == first
     assert len(doubles.llm.requests) == 1
 
@@ -34,7 +52,7 @@ async def test_designed_voice_is_the_same_after_a_restart(stages, doubles, tmp_p
     for _ in range(2):
         store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
         await store.start()
-        resolved.append(await VoiceResolver(stages, store).resolve(DESIGN, Style()))
+        resolved.append(await Resolving(stages, store).resolve(DESIGN, Style()))
         await store.stop()
     assert resolved[0] == resolved[1]
     assert len(doubles.llm.requests) == 1
@@ -48,7 +66,7 @@ async def test_racing_requests_for_a_new_design_get_one_speaker(resolver):
 async def test_speaker_selection_does_not_depend_on_chance_and_frees_the_sequence(resolver, doubles):
     doubles.llm.before = lambda place: asyncio.Event().wait()
     await resolver.resolve(DESIGN, Style())
-    assert doubles.llm.requests[0].sampling.HasField("seed")
+    assert doubles.llm.requests[0].sampling.seed is not None
     await doubles.llm.live.until(0)
 
 
@@ -98,22 +116,23 @@ async def test_stored_voice_calls_neither_tokenizer_nor_llm(resolver, stages, st
     await VoiceCatalogue(stages, store).create("ann", "Ann", b"audio", "")
     await doubles.stop("tokenizer")
     resolved = await resolver.resolve(NamedVoice("ann"), Style(pitch=Level.LOW))
-    assert resolved == ClonedTokens(SpeakerTokens((5, *b"aud")))
+    assert resolved == HeardVoice(speaker_of(5, *b"aud"))
     assert doubles.llm.requests == []
 
 
 async def test_transcript_goes_with_the_codes_of_the_recording(resolver):
     resolved = await resolver.resolve(ReferenceVoice(b"audio", "so it goes"), Style())
-    assert resolved == ContinuedTokens(SpeakerTokens((5, *b"aud")), tuple(b"audio"), "so it goes")
+    assert resolved == HeardVoice(speaker_of(5, *b"aud"), (Turn("so it goes", Frames.of_codes(list(b"audio"))),))
 
 
 async def test_transcript_is_left_out_for_a_model_that_cannot_use_it(resolver, doubles, stages):
-    doubles.llm.model.capabilities.remove(model_pb2.CAPABILITY_CLONE_WITH_TRANSCRIPT)
+    able = frozenset({Capability.CLONE, Capability.DESIGN})
+    doubles.llm.model = replace(doubles.llm.model, llm=replace(doubles.llm.model.llm, capabilities=able))
     await doubles.stop("llm")
     await stages.until(lambda: bool(stages.reasons()))
     await doubles.start("llm")
-    await stages.until(lambda: not stages.reasons())
-    assert isinstance(await resolver.resolve(ReferenceVoice(b"audio", "so it goes"), Style()), ClonedTokens)
+    await stages.until(lambda: not stages.reasons() and stages.model().llm.capabilities == able)
+    assert (await resolver.resolve(ReferenceVoice(b"audio", "so it goes"), Style())).context == ()
 
 
 async def test_same_recording_is_tokenized_once(resolver, doubles):
@@ -134,8 +153,34 @@ async def test_unknown_voice_is_not_found(resolver):
         await resolver.resolve(NamedVoice("nobody"), Style())
 
 
-async def test_voice_of_another_model_is_refused_with_what_to_do(resolver, store):
-    reference = ReferenceTokens(SpeakerTokens((1,)), (1,), 1.0)
-    await store.add(StoredVoice("old", "Old", "before", reference, "", "00", datetime.now(UTC)))
-    with pytest.raises(InvalidRequest, match=r"cloned with the model 'before'.*create it again"):
+def stored(codec_revision: str, recording: bytes) -> StoredVoice:
+    tokens = TokenizedRecording(speaker_of(1), Frames.of_codes([1]), 1.0, recording)
+    return StoredVoice("old", "Old", "before", codec_revision, tokens, "", "00", datetime.now(UTC))
+
+
+async def test_voice_of_the_same_codec_speaks_under_any_name_of_the_model(resolver, store, doubles):
+    await store.add(stored(REVISION.codec, b"audio"))
+    assert (await resolver.resolve(NamedVoice("old"), Style())).speaker == speaker_of(1)
+    assert doubles.tokenizer.calls == 0
+
+
+async def test_voice_of_another_codec_is_made_again_from_its_recording_once(resolver, store, doubles):
+    await store.add(stored("another codec", b"audio"))
+    for _ in range(2):
+        assert (await resolver.resolve(NamedVoice("old"), Style())).speaker == speaker_of(5, *b"aud")
+    assert doubles.tokenizer.calls == 1
+    assert (await store.find("old")).codec_revision == REVISION.codec
+
+
+async def test_voice_of_another_codec_without_a_recording_is_refused_with_what_to_do(resolver, store):
+    await store.add(stored("another codec", b""))
+    with pytest.raises(InvalidRequest, match=r"another codec.*'before'.*create it again"):
         await resolver.resolve(NamedVoice("old"), Style())
+
+
+async def test_voice_older_than_revisions_is_adopted_by_the_first_that_is_served(resolver, store):
+    await store.add(stored("", b""))
+    await store.adopt("before", REVISION)
+    assert (await resolver.resolve(NamedVoice("old"), Style())).speaker == speaker_of(1)
+    await store.adopt("before", Revision("a later codec", "a later llm"))
+    assert (await store.find("old")).codec_revision == REVISION.codec
