@@ -22,7 +22,7 @@ from services.codec.utterance import Utterance
 from services.contract.detokenization import Chunk, DetokenizationConfig, Priming
 from services.contract.frames import Frames
 from services.runtime.audio import Audio
-from services.runtime.errors import InvalidRequest, StageUnavailable
+from services.runtime.errors import EngineDied, InvalidRequest, StageUnavailable
 
 
 class StreamScheduler(Generic[Stream]):
@@ -50,10 +50,10 @@ class StreamScheduler(Generic[Stream]):
     ) -> AsyncGenerator[Chunk, None]:
         """The audio of one utterance, as soon as it is determined. `frames`: of the model's format, without a gap, from
         the first or from those that prime. Leaving it frees its state at once. Raises InvalidRequest, what `frames`
-        raises, and StageUnavailable when the model failed.
+        raises, StageUnavailable when the model has failed already, and EngineDied when it fails meanwhile.
         """
         if self._running.done():
-            raise _failed()
+            raise StageUnavailable("The detokenizer failed; its process ends.")
         utterance = self._opened(config)
         self._utterances.add(utterance)
         self._metrics.streams.inc()
@@ -141,16 +141,11 @@ class StreamScheduler(Generic[Stream]):
 
     def _fail_all(self, running: "asyncio.Task[None]") -> None:
         for utterance in self._utterances:
-            utterance.audio.put_nowait(_failed())
+            utterance.audio.put_nowait(EngineDied("The detokenizer failed; its process ends."))
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _failed() -> StageUnavailable:
-    """Another replica may go on."""
-    return StageUnavailable("The detokenizer failed; its process ends.")
 
 
 def _check(priming: Priming, left_field: int) -> None:

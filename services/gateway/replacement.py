@@ -46,9 +46,11 @@ class Replacement:
     async def after(self, error: VoxlineError) -> None:
         """Returns when to try again, on another replica if there is one; raises what the request shall end with."""
         match error:
-            case EngineDied() | StageUnavailable() | Cancelled() if error.reached:  # Nobody here has cancelled.
+            case EngineDied():
                 self._died(error)
-            case StageUnavailable() | EngineDied():
+            case StageUnavailable() | Cancelled() if error.broken:  # Nobody here has cancelled.
+                self._died(error)
+            case StageUnavailable():
                 await self._search(error)
             case WrongRevision():
                 self._stages.refresh()

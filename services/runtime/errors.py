@@ -22,11 +22,11 @@ TAKEN_UP = (("voxline-taken-up", "1"),)
 class VoxlineError(Exception):
     """`message` is for people; `field` names the request field at fault; `retry_after` is in seconds.
 
-    `reached`: the error came over the wire from a replica that had taken the call up, or broke the call with it.
+    `broken`: the call broke after a replica had taken it up, and that replica did not say why.
     """
 
     retry_after_default: ClassVar[float | None] = None
-    reached = False
+    broken = False
 
     def __init__(self, message: str, *, field: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -86,7 +86,7 @@ class StageUnavailable(VoxlineError):
 
 
 class EngineDied(StageUnavailable):
-    """The LLM engine of this replica is dead. Another replica may go on from what was drawn."""
+    """What computes in this replica is dead. Another replica may go on from what there is."""
 
 
 class WrongRevision(VoxlineError):
@@ -193,14 +193,15 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> VoxlineError:
     message = error.details() or error.code().name
     cls, fields = _BY_STATUS.get(error.code(), GenerationFailed), {}
     retry_after = None
+    said = False
     for detail in _details(error):
         info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
         if detail.Unpack(info) and info.domain == DOMAIN:
-            cls, fields = _BY_REASON.get(info.reason, cls), dict(info.metadata)
+            cls, fields, said = _BY_REASON.get(info.reason, cls), dict(info.metadata), True
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
     ours = cls(message, field=fields.get("field"), retry_after=retry_after)
-    ours.reached = any(key == TAKEN_UP[0][0] for key, _ in error.initial_metadata() or ())
+    ours.broken = not said and any(key == TAKEN_UP[0][0] for key, _ in error.initial_metadata() or ())
     return ours
 
 

@@ -48,7 +48,14 @@ from services.gateway.voices.resolver import VoiceResolver
 from services.gateway.voices.store import VoiceStore
 from services.llm.servicer import LlmServicer
 from services.runtime.audio import Audio
-from services.runtime.errors import InvalidRequest
+from services.runtime.errors import (
+    EngineDied,
+    GenerationFailed,
+    InvalidRequest,
+    StageUnavailable,
+    VoxlineError,
+    WrongRevision,
+)
 from services.runtime.interceptors import RpcInterceptor
 from services.runtime.metrics import RpcMetrics
 from voxline.stages.v1 import (
@@ -85,6 +92,12 @@ def model(**changes: object) -> ServedModel:
 
 def speaker_of(*global_tokens: int) -> Speaker:
     return Speaker(b"double" + bytes(token % 256 for token in global_tokens), global_tokens)
+
+
+def outcome(cls: type[VoxlineError], stage: str) -> type[VoxlineError]:
+    """What comes of an error that a stage answers with every time: replicas are changed first where that may help."""
+    changed = {} if stage == "tokenizer" else {EngineDied: GenerationFailed}
+    return (changed | {WrongRevision: StageUnavailable}).get(cls, cls)
 
 
 class Live:

@@ -12,6 +12,8 @@ from services.gateway.stages import Stages
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import TABLE, GenerationFailed, VoxlineError
 
+from ..conftest import outcome
+
 PATIENCE = 60.0
 SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
 MEDIA_TYPES = {
@@ -178,9 +180,12 @@ async def test_an_error_of_a_stage_before_the_first_byte_is_its_row(client, doub
         reply = await client.post(VOICES, data={"name": "Anna"}, files={"audio_sample": ("a.wav", b"abcd")})
     else:
         reply = await client.post(SPEECH, json={"input": "Hello there."})
-    assert reply.status_code == TABLE[cls].http
+    assert reply.status_code == TABLE[outcome(cls, stage)].http
     error = reply.json()["error"]
-    assert (error["type"], error["code"]) == (TABLE[cls].openai_type, TABLE[cls].openai_code)
+    assert (error["type"], error["code"]) == (
+        TABLE[outcome(cls, stage)].openai_type,
+        TABLE[outcome(cls, stage)].openai_code,
+    )
     assert error["message"]
 
 
@@ -197,4 +202,4 @@ async def test_an_error_of_a_stage_after_the_first_byte_is_its_row_as_an_event(c
                 heard.set()
                 events += [json.loads(line.removeprefix("data: "))] if line.startswith("data: ") else []
     assert events[0]["type"] == "speech.audio.delta"
-    assert (events[-1]["type"], events[-1]["error"]["code"]) == ("error", TABLE[cls].openai_code)
+    assert (events[-1]["type"], events[-1]["error"]["code"]) == ("error", TABLE[outcome(cls, stage)].openai_code)

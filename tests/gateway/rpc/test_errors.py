@@ -8,6 +8,7 @@ import pytest
 from services.runtime.errors import TABLE, from_rpc_error
 from voxline.v1 import text_to_speech_pb2 as pb
 
+from ..conftest import outcome
 from .conftest import listened
 
 
@@ -22,8 +23,8 @@ async def test_an_error_of_a_stage_before_the_first_audio_is_its_row(stub, doubl
     request = pb.SynthesizeRequest(text="Hello there.", voice=clone if stage == "tokenizer" else None)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await listened(stub.Synthesize(request))
-    assert raised.value.code() is TABLE[cls].grpc
-    assert type(from_rpc_error(raised.value)) is cls
+    assert raised.value.code() is TABLE[outcome(cls, stage)].grpc
+    assert type(from_rpc_error(raised.value)) is outcome(cls, stage)
 
 
 @pytest.mark.parametrize(("stage", "at"), [("llm", 5), ("detokenizer", 2)])
@@ -44,4 +45,4 @@ async def test_an_error_of_a_stage_after_the_first_audio_is_its_row(stub, double
             if received[-1] == "audio":
                 heard.set()
     assert "audio" in received
-    assert type(from_rpc_error(raised.value)) is cls
+    assert type(from_rpc_error(raised.value)) is outcome(cls, stage)
