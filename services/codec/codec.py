@@ -60,10 +60,6 @@ class Detokenizer(Codec, Protocol[Stream]):
     def usual_look_ahead(self) -> int:
         """Frames of look-ahead with which it sounds as with all of its receptive field."""
 
-    @property
-    def makes_code(self) -> bool:
-        """Whether the first step of each size takes longer, because code is made for it."""
-
     def open(self, global_tokens: Sequence[int], look_ahead: int | None) -> Stream:
         """Raises InvalidRequest naming `global_tokens`. look_ahead in frames; None is full, and exact."""
 

@@ -26,7 +26,6 @@ class Counter:
 class ArithmeticDetokenizer:
     sample_rate, frame_rate, hop, codebook_size = 100, 50.0, HOP, 1000
     global_token_count, global_codebook_size, receptive_field, usual_look_ahead = 1, 8, 3, 2
-    makes_code = True
 
     def __init__(self) -> None:
         self.batches: list[int] = []
