@@ -1,8 +1,6 @@
 """The detokenizer alone: how many operations a second of audio takes, and how long it takes."""
 
-import math
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +28,7 @@ def decoding_flops(model: Path, frames: int) -> int:
     """Of an utterance: its convolutions and products of matrices, which is nearly all."""
     # Only torch's own operators are counted.
     detokenizer = SparkDetokenizer.load(model, cache=None)
-    with FlopCounterMode(display=False, custom_mapping=_onednn()) as counter:
+    with FlopCounterMode(display=False) as counter:
         detokenizer.decode(*_utterance(detokenizer, frames))
     return int(counter.get_total_flops())
 
@@ -52,31 +50,3 @@ def _seconds(detokenizer: SparkDetokenizer, frames: int) -> float:
 def _utterance(detokenizer: SparkDetokenizer, frames: int) -> tuple[list[int], list[int]]:
     """Global tokens and codes."""
     return [0] * detokenizer.global_token_count, [place % detokenizer.codebook_size for place in range(frames)]
-
-
-def _onednn() -> dict[object, Callable[..., int]]:
-    """Convolutions that torch's counter does not know, where torch has them."""
-    known = {
-        "aten": {"mkldnn_convolution": _convolution},
-        "mkldnn": {"_convolution_pointwise": _convolution, "_convolution_transpose_pointwise": _transposed},
-    }
-    libraries = {name: getattr(torch.ops, name) for name in known}
-    return {
-        getattr(libraries[library], name): count
-        for library, operators in known.items()
-        for name, count in operators.items()
-        if hasattr(libraries[library], name)
-    }
-
-
-Shape = Sequence[int]
-
-
-def _convolution(x: Shape, weight: Shape, *_: object, out_shape: Shape, **__: object) -> int:
-    """weight [O, I / groups, *K]; out_shape [B, O, *F]."""
-    return 2 * math.prod(out_shape) * math.prod(weight[1:])
-
-
-def _transposed(x: Shape, weight: Shape, *_: object, **__: object) -> int:
-    """x [B, I, *F], weight [I, O / groups, *K]."""
-    return 2 * math.prod(x) * math.prod(weight[1:])

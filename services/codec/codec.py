@@ -69,10 +69,6 @@ class Detokenizer(Codec, Protocol[Stream]):
     def any_speaker(self) -> Speaker | None:
         """One that it can decode, to try it with; None where it needs none."""
 
-    @property
-    def makes_code(self) -> bool:
-        """Whether the first step of each size takes longer, because code is made for it."""
-
     def open(self, speaker: Speaker | None, look_ahead: int | None) -> Stream:
         """Raises InvalidRequest naming `speaker`. look_ahead in frames; None is full, and exact."""
 

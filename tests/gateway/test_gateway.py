@@ -180,7 +180,7 @@ async def test_text_stream_without_words_is_a_short_silence(gateway):
 async def test_created_voice_speaks(gateway, doubles):
     voice = await gateway.voices.create("", "Ann", b"audio", "")
     await (await gateway.speak(request(voice=voice.id))).whole()
-    assert doubles.llm.spoken[-1].clone.speaker.global_tokens == [5, *b"aud"]
+    assert doubles.llm.spoken[-1].voice.speaker.global_tokens == (5, *b"aud")
 
 
 async def test_drain_makes_it_unready_and_lets_replies_end(gateway):

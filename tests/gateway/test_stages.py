@@ -105,7 +105,7 @@ async def test_model_that_was_agreed_on_stays_while_a_rollout_mixes_and_gives_wa
         ({"frames": FrameFormat(25.0, CodeFormat(1, 1024))}, "detokenizer 1 x 1024 codes at 25 Hz"),
         ({"frames": FrameFormat(50.0, LatentFormat(32))}, "detokenizer 32 latents at 50 Hz"),
         ({"revision": Revision("another", REVISION.llm)}, "codec's revision: tokenizer codec of the"),
-        ({"revision": Revision(REVISION.codec, "another")}, "llm's revision: tokenizer llm of the do"),
+        ({"revision": Revision(REVISION.codec, "another")}, "llm's revision: tokenizer llm of the d"),
     ],
 )
 async def test_stages_of_different_models_are_not_ready(change, said, sockets):

@@ -99,14 +99,16 @@ async def test_letters_and_digits_of_any_script_are_spoken(synthesis, doubles, t
 
 
 async def test_seed_of_a_request_fixes_those_of_all_segments(synthesis, doubles):
+    sampling = Sampling(seed=2**63 - 2)
     for _ in range(2):
-        await heard(synthesis.speak(request(LONG, sampling=Sampling(seed=2**63 - 2)), Usage()))
+        await heard(synthesis.speak(request(LONG, sampling=sampling), Usage.of(sampling)))
     drawn = [r.sampling.seed for r in doubles.llm.spoken]
     assert drawn == 2 * [2**63 - 2, 2**63 - 1, 0]
 
 
 async def test_sampling_goes_to_the_llm_as_it_was_asked_for(synthesis, doubles):
-    await heard(synthesis.speak(request("Hi.", sampling=Sampling(temperature=0.5, top_k=3, seed=1)), Usage()))
+    asked = Sampling(temperature=0.5, top_k=3, seed=1)
+    await heard(synthesis.speak(request("Hi.", sampling=asked), Usage.of(asked)))
     sampling = doubles.llm.spoken[0].sampling
     assert (sampling.temperature, sampling.top_k, sampling.seed) == (0.5, 3, 1)
     assert sampling.top_p is None

@@ -1,7 +1,6 @@
 """Our own engine for CPUs: its logits against transformers', how it draws, and what a step takes in."""
 
 import ctypes
-import dataclasses
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -306,12 +305,12 @@ def test_weights_are_packed_once(tiny_model: EngineModel, tmp_path: Path) -> Non
 @pytest.fixture
 def copied(tiny_model: EngineModel, tmp_path: Path) -> EngineModel:
     shutil.copytree(tiny_model.directory, tmp_path / "LLM")
-    return dataclasses.replace(tiny_model, directory=tmp_path / "LLM")
+    return replace(tiny_model, directory=tmp_path / "LLM")
 
 
 def test_same_contents_elsewhere_are_the_same_entry(copied: EngineModel, tmp_path: Path) -> None:
     shutil.copytree(copied.directory, tmp_path / "elsewhere")
-    for model in (copied, dataclasses.replace(copied, directory=tmp_path / "elsewhere")):
+    for model in (copied, replace(copied, directory=tmp_path / "elsewhere")):
         packed(model, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
@@ -319,7 +318,7 @@ def test_same_contents_elsewhere_are_the_same_entry(copied: EngineModel, tmp_pat
 def test_whatever_the_weights_depend_on_makes_another_entry(copied: EngineModel, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     packed(copied, cache)
-    packed(dataclasses.replace(copied, allowed=copied.allowed[1:]), cache)
+    packed(replace(copied, allowed=copied.allowed[1:]), cache)
     weights = copied.directory / "model.safetensors"
     changed = bytearray(weights.read_bytes())
     changed[-1] ^= 1

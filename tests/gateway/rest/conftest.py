@@ -33,13 +33,12 @@ class ScriptedVoices:
     error: Exception | None = None
 
     async def list(self) -> tuple[VoiceResource, ...]:
-        return (VoiceResource("female", "Female", built_in=True), *self.stored.values())
-
-    def aliases(self) -> tuple[VoiceResource, ...]:
-        return (VoiceResource("alloy", "Alloy", built_in=True),)
+        built_in = VoiceResource("female", "Female", built_in=True)
+        alias = VoiceResource("alloy", "Alloy", built_in=True, alias_of="female")
+        return (built_in, alias, *self.stored.values())
 
     async def get(self, voice_id: str) -> VoiceResource:
-        for voice in (*await self.list(), *self.aliases()):
+        for voice in await self.list():
             if voice.id == voice_id:
                 return voice
         raise VoiceNotFound(f"There is no voice '{voice_id}'.", field="voice")

@@ -155,7 +155,7 @@ async def test_a_listener_who_leaves_frees_every_stage(client, doubles):
 async def test_instructions_choose_a_designed_voice(client, doubles, gateway):
     await client.post(SPEECH, json={"input": "Hello there.", "instructions": "a man"})
     await client.post(SPEECH, json={"input": "Hello there.", "voice": "male"})
-    by_instruction, by_name = (request.design for request in doubles.llm.spoken[-2:])
+    by_instruction, by_name = (request.voice for request in doubles.llm.spoken[-2:])
     assert by_instruction == by_name
 
 
@@ -165,6 +165,7 @@ def failing(error: VoxlineError, at: int, heard: asyncio.Event):
     async def before(place: int) -> None:
         if place == at:
             await heard.wait()
+        if heard.is_set():
             raise error
 
     return before
@@ -182,10 +183,8 @@ async def test_an_error_of_a_stage_before_the_first_byte_is_its_row(client, doub
         reply = await client.post(SPEECH, json={"input": "Hello there."})
     assert reply.status_code == TABLE[outcome(cls, stage)].http
     error = reply.json()["error"]
-    assert (error["type"], error["code"]) == (
-        TABLE[outcome(cls, stage)].openai_type,
-        TABLE[outcome(cls, stage)].openai_code,
-    )
+    row = TABLE[outcome(cls, stage)]
+    assert (error["type"], error["code"]) == (row.openai_type, row.openai_code)
     assert error["message"]
 
 

@@ -16,10 +16,10 @@ async def create(client, files=FILES, **data):
 async def test_the_list_shows_every_voice_that_a_request_may_name(client):
     await create(client)
     body = (await client.get(VOICES)).json()
-    assert [voice["id"] for voice in body["voices"]] == ["female", "anna", "alloy"]
+    assert [voice["id"] for voice in body["voices"]] == ["female", "alloy", "anna"]
     assert all(voice["name"] for voice in body["voices"])
     assert body["data"] == body["voices"]
-    assert (body["object"], body["first_id"], body["last_id"], body["has_more"]) == ("list", "female", "alloy", False)
+    assert (body["object"], body["first_id"], body["last_id"], body["has_more"]) == ("list", "female", "anna", False)
 
 
 async def test_the_legacy_list_holds_strings(client):

@@ -35,6 +35,7 @@ async def test_an_error_of_a_stage_after_the_first_audio_is_its_row(stub, double
     async def before(place: int) -> None:
         if place == at:
             await heard.wait()
+        if heard.is_set():
             raise cls("What happened.")
 
     getattr(doubles, stage).before = before

@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from services.contract.design import Gender
+from services.contract.design import DesignedVoice, Gender
 from services.runtime.errors import Overloaded, from_rpc_error
 from voxline.v1 import audio_pb2, design_pb2
 from voxline.v1 import text_to_speech_pb2 as pb
@@ -37,7 +37,7 @@ async def test_request_reaches_the_stages_as_it_was_made(stub, doubles):
     assert events[0].audio_config.sample_rate_hertz == 24000
     assert audio_of(events)[:4] == b"RIFF"
     assert len(audio_of(events)) == pytest.approx(3 * 0.02 / 2 * 24000 * 2 + 44, abs=8)
-    assert doubles.llm.spoken[0].design.design == request.voice.design
+    assert doubles.llm.spoken[0].voice.design == DesignedVoice.from_proto(request.voice.design)
     assert doubles.llm.spoken[0].sampling == request.sampling
 
 
@@ -53,7 +53,7 @@ async def test_reference_audio_is_cloned_for_one_request(stub, doubles):
     request.voice.reference.audio = b"audio"
     request.voice.reference.transcript = "So it goes."
     await listened(stub.Synthesize(request))
-    assert doubles.llm.spoken[0].clone.reference.transcript == "So it goes."
+    assert [turn.text for turn in doubles.llm.spoken[0].voice.context] == ["So it goes."]
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,10 @@ from torch.nn.utils.rnn import pad_sequence
 from services.codec.families.spark.config import SparkConfig
 from services.codec.families.spark.grouping import Load, forward_tokens, groups
 from services.codec.families.spark.layers.codebook import Codebook
-from services.codec.families.spark.layers.convolution import convolutions, reach
+from services.codec.families.spark.layers.convolution import reach
 from services.codec.families.spark.layers.cpu import Cpu, Precision
 from services.codec.families.spark.layers.frames import StateLayout, StreamState
 from services.codec.families.spark.layers.generator import WaveGenerator
-from services.codec.families.spark.layers.kernels import keep_shapes
 from services.codec.families.spark.layers.prenet import Prenet
 from services.codec.families.spark.layers.speaker import SpeakerDecoder
 from services.codec.families.spark.weights import Weights
@@ -53,9 +52,6 @@ _log = logging.getLogger(__name__)
 
 # Of whom it is remembered what their global tokens come to.
 _SPEAKERS = 64
-# Of a step: first chunks are smaller, later ones larger. Packed for 16, steps of 100 tokens take 1.04 to 1.09 times as
-# long at the published widths as packed by each step for itself; packed for 400, steps of 5 take 1.3 times as long.
-_USUAL_TOKENS = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +106,7 @@ class SparkDetokenizer:
         self.global_codebook_size = codec.speaker_encoder.codebook_size
         self.device = device
         self.dtype = cpu.dtype if cpu else torch.float32
-        self.engine, self.makes_code = ("cpu", False) if cpu else ("torch", True)
+        self.engine = "cpu" if cpu else "torch"
         self.codebook = weights.load(partial(Codebook, codec.quantizer), "quantizer").to(device)
         self.speaker = weights.load(partial(SpeakerDecoder, codec.speaker_encoder), "speaker_encoder").to(device)
         self.prenet = weights.load(partial(Prenet, codec.prenet), "prenet").to(device)
@@ -123,9 +119,6 @@ class SparkDetokenizer:
             self.codebook.out_project.compile_for(cpu, torch.float32)
             self.prenet.compile_for(cpu)
             self.generator.compile_for(cpu)
-        else:
-            for layer in convolutions(parts):
-                layer.pack(_USUAL_TOKENS)
         self.usual_look_ahead = config.extras.look_ahead_frames
         self._layout = StateLayout(parts, cpu.columns if cpu else None)
         self._conditioned = lru_cache(_SPEAKERS)(self._condition)
@@ -143,8 +136,6 @@ class SparkDetokenizer:
         cpu = Cpu.load(cache, torch.get_num_threads(), precision) if cache and device == "cpu" else None
         if cpu is None and precision == "bf16":
             raise ValueError("bf16 is there for CPUs only, by compiled operations.")
-        if cpu is None:
-            keep_shapes()
         type_name = str(cpu.dtype if cpu else torch.float32).removeprefix("torch.")
         _log.info("decoding", extra={"products": type_name, "operations": "compiled" if cpu else "torch's"})
         return cls(config, Weights.read(model_dir / "BiCodec", PREFIXES), torch.device(device), cpu)

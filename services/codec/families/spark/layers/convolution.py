@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from services.codec.families.spark.layers import kernels
 from services.codec.families.spark.layers.cpu import Cpu
 from services.codec.families.spark.layers.cpu.convolution import Convolution, Depthwise, phases
 from services.codec.families.spark.layers.frames import Frames
@@ -43,11 +43,6 @@ class Conv1d(nn.Module):
         self.weight_count = self.weight.numel()
         self._compiled: Convolution | Depthwise | None = None
 
-    def pack(self, tokens: int) -> None:
-        """For good: the weight as torch's kernel for CPUs wants it, for steps of about so many tokens."""
-        columns = tokens * self.rate + 2 * self.padding
-        self.weight = _fixed(kernels.packed(self.weight, columns, self.dilation, self.groups))
-
     def compile_for(self, cpu: Cpu, dtype: torch.dtype | None = None) -> None:
         """For good: computes on columns that `cpu` has joined. `dtype`: of the products, if not the CPU's."""
         if self.groups > 1:
@@ -70,7 +65,7 @@ class Conv1d(nn.Module):
         if self._compiled:
             y = self._compiled(x)
         else:
-            y = kernels.convolution(x, self.weight, self.bias, self.dilation, self.groups)
+            y = F.conv1d(x, self.weight, self.bias, dilation=self.dilation, groups=self.groups)
         self.tally.columns += y.shape[0] * y.shape[2]
         return y
 
@@ -100,12 +95,6 @@ class ConvTranspose1d(nn.Module):
         self.weight_count = self.weight.numel()
         self._compiled: Convolution | None = None
 
-    def pack(self, tokens: int) -> None:
-        """As Conv1d's."""
-        columns = tokens * self.rate // self.stride + self.window.span
-        layout = (self.stride, self._trim, self._extra)
-        self.weight = _fixed(kernels.packed_transposed(self.weight, columns, *layout))
-
     def compile_for(self, cpu: Cpu) -> None:
         """As Conv1d's."""
         self._compiled = cpu.convolution(phases(self.weight, self.stride), self.bias.repeat(self.stride))
@@ -127,7 +116,7 @@ class ConvTranspose1d(nn.Module):
             columns = self._compiled(x).transpose(1, 2)
             y = columns.reshape(x.shape[0], -1, len(self.bias)).transpose(1, 2)
         else:
-            y = kernels.transposed_convolution(x, self.weight, self.bias, self.stride, self._trim, self._extra)
+            y = F.conv_transpose1d(x, self.weight, self.bias, self.stride, self._trim, self._extra)
         self.tally.columns += y.shape[0] * y.shape[2]
         return y
 

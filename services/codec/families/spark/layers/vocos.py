@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from services.codec.families.spark.layers import kernels
 from services.codec.families.spark.layers.convolution import Conv1d
 from services.codec.families.spark.layers.cpu import Cpu
 from services.codec.families.spark.layers.cpu.convolution import Convolution
@@ -35,7 +34,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(self.weight.new_empty(0), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._compiled.rows(x) if self._compiled else kernels.linear(x, self.weight, self.bias)
+        return self._compiled.rows(x) if self._compiled else F.linear(x, self.weight, self.bias)
 
 
 class LayerNorm(nn.Module):
