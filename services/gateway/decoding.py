@@ -48,8 +48,10 @@ class Decoding:
                         yield chunk.audio
                 return
             except VoxlineError as exc:
-                if utterance.failed:
+                if exc is utterance.error:
                     raise
+                if utterance.error is not None:
+                    raise utterance.error from exc
                 await replacement.after(exc)
                 logger.warning("the detokenizer is replaced after %d frames: %s", sum(sizes), exc.message)
 

@@ -7,7 +7,6 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
 from services.gateway.stages import Stages
 from services.runtime.errors import (
-    Cancelled,
     EngineDied,
     GenerationFailed,
     Overloaded,
@@ -48,7 +47,7 @@ class Replacement:
         match error:
             case EngineDied():
                 self._died(error)
-            case StageUnavailable() | Cancelled() if error.broken:  # Nobody here has cancelled.
+            case StageUnavailable() if error.broken:
                 self._died(error)
             case StageUnavailable():
                 await self._search(error)

@@ -14,18 +14,17 @@ class Withdrawn(Exception):
 class Utterance:
     """The replay buffer of a segment: its frames stay until all of it has been heard, so that a replica which is lost
     can be replaced. `heard`: some of it has left the gateway, so that it cannot be drawn anew; `drawing`: how often it
-    was.
+    was; `error`: why no more comes.
     """
 
     def __init__(self, speaker: Speaker | None = None) -> None:
         self.speaker = speaker
         self.heard = False
-        self.failed = False
+        self.error: BaseException | None = None
         self.drawing = 0
         self._known_speaker = speaker
         self._parts: list[Frames] = []
         self._finished = False
-        self._error: BaseException | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -49,7 +48,7 @@ class Utterance:
 
     def fail(self, error: BaseException) -> None:
         """Whoever reads it gets the error behind the frames that there are."""
-        self._error, self.failed = error, True
+        self.error = error
         self._changed.set()
 
     def withdraw(self) -> None:
@@ -92,7 +91,7 @@ class Utterance:
                 raise Withdrawn
 
     async def _next(self) -> None:
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         self._changed.clear()
         await self._changed.wait()

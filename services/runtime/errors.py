@@ -142,7 +142,8 @@ _BY_STATUS: Mapping[grpc.StatusCode, type[VoxlineError]] = {
     _S.NOT_FOUND: VoiceNotFound,
     _S.ALREADY_EXISTS: VoiceExists,
     _S.RESOURCE_EXHAUSTED: Overloaded,
-    _S.CANCELLED: Cancelled,
+    # Nobody here has cancelled: that would be no error of the call. The server ends.
+    _S.CANCELLED: StageUnavailable,
     _S.UNIMPLEMENTED: Unsupported,
     _S.UNAVAILABLE: StageUnavailable,
     _S.DEADLINE_EXCEEDED: DeadlineExceeded,

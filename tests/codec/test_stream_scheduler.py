@@ -14,7 +14,7 @@ from services.codec.metrics import DetokenizerMetrics
 from services.codec.stream_scheduler import StreamScheduler
 from services.contract.detokenization import Chunk, DetokenizationConfig, Priming
 from services.contract.frames import Frames
-from services.runtime.errors import EngineDied, InvalidRequest, StageUnavailable
+from services.runtime.errors import InvalidRequest, StageUnavailable
 from services.runtime.streams import collected
 
 from .arithmetic import BREAKS, HOP, UNKNOWN, ArithmeticDetokenizer
@@ -241,7 +241,7 @@ async def test_a_model_that_fails_ends_every_stream_so_that_another_replica_may_
 
     waiting = asyncio.create_task(collected(scheduler.decode(FULL, piece_then_wait())))
     for values in ([BREAKS], [1]):
-        with pytest.raises(EngineDied):
+        with pytest.raises(StageUnavailable):
             await collected(scheduler.decode(FULL, codes(values)))
     with pytest.raises(StageUnavailable):
         await waiting

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from services.contract.design import DesignedVoice, Gender
+from services.contract.sampling import Sampling
 from services.runtime.errors import Overloaded, from_rpc_error
 from voxline.v1 import audio_pb2, design_pb2
 from voxline.v1 import text_to_speech_pb2 as pb
@@ -38,7 +39,7 @@ async def test_request_reaches_the_stages_as_it_was_made(stub, doubles):
     assert audio_of(events)[:4] == b"RIFF"
     assert len(audio_of(events)) == pytest.approx(3 * 0.02 / 2 * 24000 * 2 + 44, abs=8)
     assert doubles.llm.spoken[0].voice.design == DesignedVoice.from_proto(request.voice.design)
-    assert doubles.llm.spoken[0].sampling == request.sampling
+    assert doubles.llm.spoken[0].sampling == Sampling.from_proto(request.sampling)
 
 
 async def test_voice_may_be_named_by_id_or_resource_name(stub, doubles):
