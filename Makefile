@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: bench help setup run test lint check fmt protos protos-check model lock
+.PHONY: bench help setup run test lint check fmt protos protos-check protos-public model lock
 
 PYTHON ?= python3
 VENV := .venv
@@ -42,6 +42,8 @@ lint: $(VENV)/.dev protos-check ## Check style, types and protos
 	@$(BIN)/ruff format --quiet --diff
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/buf lint protos
+	@$(BIN)/buf build protos --path protos/voxline/v1 -o - \
+		| $(BIN)/buf breaking -\#format=binpb --against protos/public.binpb --exclude-imports
 	@$(BIN)/buf format --diff --exit-code protos
 
 bench: $(VENV)/.dev ## Measure the whole system under load; ARGS="--help" says what else
@@ -67,6 +69,9 @@ fmt: $(VENV)/.dev ## Format Python and protos
 
 protos: $(VENV)/.dev ## Generate the stubs and the descriptor set from protos/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash protos/generate.sh protos/gen
+
+protos-public: $(VENV)/.dev ## Take the public API as it is now for what later changes must not break
+	@$(BIN)/buf build protos --path protos/voxline/v1 -o protos/public.binpb
 
 protos-check: $(VENV)/.dev ## Fail when protos/gen is not what protos/ generates
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash protos/check.sh
