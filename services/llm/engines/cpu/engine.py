@@ -26,10 +26,11 @@ class CpuEngine:
     async def load(model: EngineModel, options: EngineOptions) -> Engine:
         if options.precision != "int8":
             raise ValueError(f"cpu has no precision {options.precision}, only int8.")
-        return SteppedEngine(model, await asyncio.to_thread(_load, model, options))
+        return SteppedEngine(model, await asyncio.to_thread(load_stepper, model, options))
 
 
-def _load(model: EngineModel, options: EngineOptions) -> CpuStepper:
+def load_stepper(model: EngineModel, options: EngineOptions) -> CpuStepper:
+    """Warmed up. Raises as `CpuEngine.load`."""
     library = Library.load(options.cache_directory)
     if library is None:
         raise ValueError("Engine cpu needs g++, and a CPU with AVX2 or NEON; transformers runs without.")
