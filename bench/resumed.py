@@ -104,19 +104,12 @@ def hear(file: Path) -> None:
         for kind, codes in (("whole", each.whole), ("resumed", each.resumed)):
             samples = detokenizer.decode(each.global_tokens, codes)
             wrong[kind] += distance(ear.hear(samples), taught)
-    frames = {
-        "whole": fmean(len(each.whole) for each in sentences),
-        "resumed": fmean(len(each.resumed) for each in sentences),
-    }
-    complete = {
-        "whole": sum(each.whole_complete for each in sentences),
-        "resumed": sum(each.resumed_complete for each in sentences),
-    }
+    lengths = {kind: fmean(len(getattr(each, kind)) for each in sentences) for kind in wrong}
+    complete = {kind: sum(getattr(each, f"{kind}_complete") for each in sentences) for kind in wrong}
     print(f"{len(sentences)} sentences, {phones} phones")
     for kind in wrong:
-        print(
-            f"{kind:8} complete {complete[kind]}, phone errors {wrong[kind] / phones:.3f}, {lengths[kind]:.1f} frames"
-        )
+        errors = wrong[kind] / phones
+        print(f"{kind:8} complete {complete[kind]}, phone errors {errors:.3f}, {lengths[kind]:.1f} frames")
     print(f"lengths: resumed / whole {lengths['resumed'] / lengths['whole']:.3f}")
 
 
