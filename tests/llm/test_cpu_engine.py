@@ -312,7 +312,7 @@ def test_same_contents_elsewhere_are_the_same_entry(copied: EngineModel, tmp_pat
     shutil.copytree(copied.directory, tmp_path / "elsewhere")
     for model in (copied, replace(copied, directory=tmp_path / "elsewhere")):
         packed(model, tmp_path / "cache")
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert len(list((tmp_path / "cache").glob("llm-*"))) == 1
 
 
 def test_whatever_the_weights_depend_on_makes_another_entry(copied: EngineModel, tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_whatever_the_weights_depend_on_makes_another_entry(copied: EngineModel,
     changed[-1] ^= 1
     weights.write_bytes(changed)
     packed(copied, cache)
-    assert len(list(cache.iterdir())) == 3
+    assert len(list(cache.glob("llm-*"))) == 3
 
 
 def test_processes_that_start_together_share_one_entry(copied: EngineModel, tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_processes_that_start_together_share_one_entry(copied: EngineModel, tmp_
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
         contents = set(pool.map(packed_bytes, [copied] * 3, [cache] * 3))
     assert contents == {packed_bytes(copied, tmp_path / "alone")}
-    assert len(list(cache.iterdir())) == 1
+    assert len(list(cache.glob("llm-*"))) == 1
 
 
 def packed_bytes(model: EngineModel, cache: Path) -> bytes:
