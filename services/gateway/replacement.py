@@ -36,6 +36,11 @@ class Replacement:
         self._pause = _FIRST_PAUSE
         self._waited_for_capacity = False
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether no more replicas are to be risked."""
+        return self._deaths >= _DEATHS
+
     def progress(self) -> None:
         """A replica has given something."""
         self._begun = True
@@ -65,7 +70,7 @@ class Replacement:
     def _died(self, error: VoxlineError) -> None:
         self._begun = True
         self._deaths += 1
-        if self._deaths == _DEATHS:
+        if self.exhausted:
             raise GenerationFailed(f"Two replicas of the {self._stage} were lost while they worked on this.") from error
 
     async def _search(self, error: VoxlineError) -> None:

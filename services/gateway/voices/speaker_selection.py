@@ -52,16 +52,17 @@ class SpeakerSelection:
         return await self._store.keep_designed_speaker(model.id, model.revision, design, speaker)
 
     async def _made_up(self, design: DesignedVoice, model: Model) -> Speaker:
+        replacement = Replacement("llm", self._stages, self._metrics, Usage(), begun=False)
         for seed in _SEEDS[:-1]:
             try:
-                return await self._attempt(design, seed, model)
+                return await self._attempt(design, seed, model, replacement)
             except GenerationFailed:
-                continue
-        return await self._attempt(design, _SEEDS[-1], model)
+                if replacement.exhausted:
+                    raise
+        return await self._attempt(design, _SEEDS[-1], model, replacement)
 
-    async def _attempt(self, design: DesignedVoice, seed: int, model: Model) -> Speaker:
+    async def _attempt(self, design: DesignedVoice, seed: int, model: Model, replacement: Replacement) -> Speaker:
         """From the start on another replica where one is lost."""
-        replacement = Replacement("llm", self._stages, self._metrics, Usage(seed), begun=False)
         while True:
             try:
                 return await self._named(design, seed, model)

@@ -17,7 +17,15 @@ from services.gateway.voices.catalogue import VoiceCatalogue
 from services.gateway.voices.resolver import VoiceResolver
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import StoredVoice
-from services.runtime.errors import GenerationFailed, InvalidRequest, Overloaded, VoiceNotFound
+from services.runtime.errors import (
+    EngineDied,
+    GenerationFailed,
+    InvalidRequest,
+    Overloaded,
+    StageUnavailable,
+    VoiceNotFound,
+    WrongRevision,
+)
 
 from ..conftest import REVISION, speaker_of
 
@@ -82,6 +90,25 @@ async def test_speaker_selection_without_capacity_says_so(resolver, doubles):
     with pytest.raises(Overloaded, match=r"No room\.") as raised:
         await resolver.resolve(DESIGN, Style())
     assert raised.value.retry_after == 3.0
+
+
+@pytest.mark.parametrize(
+    "error", [EngineDied("Dead."), StageUnavailable("It ends."), WrongRevision("Another is served here.")]
+)
+async def test_speaker_is_selected_by_another_replica_with_the_same_seed(resolver, doubles, error):
+    doubles.llm.speaker = failing_once(doubles.llm.speaker, error)
+    assert (await resolver.resolve(DESIGN, Style())).speaker is not None
+    assert [request.sampling.seed for request in doubles.llm.requests] == [0, 0]
+
+
+async def test_design_that_kills_two_replicas_kills_no_third(resolver, doubles):
+    def speaker(request):
+        raise EngineDied("Dead.")
+
+    doubles.llm.speaker = speaker
+    with pytest.raises(GenerationFailed, match="Two replicas of the llm"):
+        await resolver.resolve(DESIGN, Style())
+    assert len(doubles.llm.requests) == 2
 
 
 def failing_once(call, error):
