@@ -31,6 +31,8 @@ class Decoding:
         sizes: list[int] = []
         replacement = Replacement("detokenizer", self._stages, self._metrics, usage, begun=utterance.heard)
         while True:
+            if utterance.drawing != drawing:
+                raise Withdrawn
             config = DetokenizationConfig(
                 speaker=utterance.speaker,
                 look_ahead=model.look_ahead,
