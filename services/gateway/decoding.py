@@ -29,7 +29,7 @@ class Decoding:
         await utterance.begun()
         drawing = utterance.drawing
         sizes: list[int] = []
-        replacement = Replacement("detokenizer", self._stages, self._metrics, usage, begun=utterance.heard)
+        replacement = Replacement("detokenizer", self._stages, self._metrics, usage, begun=utterance.place > 0)
         while True:
             if utterance.drawing != drawing:
                 raise Withdrawn

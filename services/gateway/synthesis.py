@@ -116,7 +116,7 @@ class Synthesis:
                 if not _has_words(segment.text):
                     continue
                 await slots.acquire()
-                utterance = Utterance(segment.voice.speaker)
+                utterance = Utterance(segment.voice.speaker, place)
                 yield utterance
                 spoken = replace(segment, voice=conversation.continued(segment.voice), place=place)
                 try:

@@ -14,11 +14,12 @@ class Withdrawn(Exception):
 class Utterance:
     """The replay buffer of a segment: its frames stay until all of it has been heard, so that a replica which is lost
     can be replaced. `heard`: some of it has left the gateway, so that it cannot be drawn anew; `drawing`: how often it
-    was; `error`: why no more comes.
+    was; `error`: why no more comes; `place` in the reply, from 0.
     """
 
-    def __init__(self, speaker: Speaker | None = None) -> None:
+    def __init__(self, speaker: Speaker | None = None, place: int = 0) -> None:
         self.speaker = speaker
+        self.place = place
         self.heard = False
         self.error: BaseException | None = None
         self.drawing = 0
