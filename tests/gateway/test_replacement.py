@@ -11,18 +11,31 @@ from services.contract.frames import Frames
 from services.contract.generation import Prefix
 from services.contract.model import Revision
 from services.contract.sampling import Sampling
+from services.gateway.metrics import GatewayMetrics
+from services.gateway.replacement import Replacement
 from services.gateway.reply import Usage
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Turn
 from services.gateway.stages import Stages, Targets
-from services.runtime.errors import EngineDied, GenerationFailed, Overloaded, StageUnavailable, WrongRevision
+from services.runtime.errors import (
+    DeadlineExceeded,
+    EngineDied,
+    GenerationFailed,
+    InvalidRequest,
+    Overloaded,
+    StageUnavailable,
+    Unsupported,
+    VoxlineError,
+    WrongRevision,
+)
 
 from .conftest import PATIENCE, heard, spoken
 
 TEXT = "A sentence, cut in its middle."
+TWO_SEGMENTS = "The first sentence is here to be spoken. Then comes the second one, as it must."
 
 
-def request(seed: int | None = 7, whole: bool = False) -> SpeechRequest:
-    return SpeechRequest((Turn(TEXT, NamedVoice("")),), Sampling(seed=seed), Output(whole=whole))
+def request(seed: int | None = 7, whole: bool = False, text: str = TEXT) -> SpeechRequest:
+    return SpeechRequest((Turn(text, NamedVoice("")),), Sampling(seed=seed), Output(whole=whole))
 
 
 class Wire:
@@ -165,25 +178,84 @@ def failing(times: int, error: Exception):
 
 
 @pytest.mark.parametrize("whole", [False, True])
-async def test_engine_that_died_is_replaced(synthesis, doubles, whole):
+@pytest.mark.parametrize("stage", ["llm", "detokenizer"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        EngineDied("The engine died."),
+        WrongRevision("Another is served here."),
+        StageUnavailable("This replica ends."),
+        Overloaded("No capacity.", retry_after=0.01),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_replica_that_cannot_go_on_is_replaced_once_and_counted(
+    synthesis, doubles, registry, stage, error, whole
+):
     await ready_voice(synthesis)
-    doubles.llm.before = failing(1, EngineDied("The engine died."))
-    assert await heard(synthesis.speak(request(whole=whole), Usage(7))) == TEXT
+    getattr(doubles, stage).before = failing(1, error)
+    usage = Usage(7)
+    assert await heard(synthesis.speak(request(whole=whole), usage)) == TEXT
+    assert usage.retries == 1
+    assert registry.get_sample_value("voxline_gateway_replacements_total", {"stage": stage}) == 1
 
 
-async def test_stage_without_capacity_in_mid_reply_is_asked_once_more(synthesis, doubles):
+@pytest.mark.parametrize("stage", ["llm", "detokenizer"])
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (EngineDied("The engine died."), GenerationFailed),
+        (Overloaded("No capacity.", retry_after=0.01), Overloaded),
+        (GenerationFailed("It broke."), GenerationFailed),
+    ],
+    ids=lambda error: getattr(error, "__name__", type(error).__name__),
+)
+async def test_stage_that_fails_again_ends_the_reply(synthesis, doubles, stage, error, end):
     await ready_voice(synthesis)
-    doubles.llm.before = failing(1, Overloaded("No capacity.", retry_after=0.01))
-    assert await heard(synthesis.speak(request(), Usage(7))) == TEXT
-    doubles.llm.before = failing(2, Overloaded("No capacity.", retry_after=0.01))
-    with pytest.raises(Overloaded, match="No capacity"):
+    getattr(doubles, stage).before = failing(2, error)
+    with pytest.raises(end):
         await heard(synthesis.speak(request(), Usage(7)))
+    await doubles.llm.live.until(0)
+    await doubles.detokenizer.live.until(0)
 
 
-async def test_replica_of_another_revision_is_passed_over(synthesis, doubles):
+@pytest.mark.parametrize("stage", ["llm", "detokenizer"])
+async def test_stage_without_capacity_for_a_later_segment_is_asked_once_more(synthesis, doubles, stage):
     await ready_voice(synthesis)
-    doubles.llm.before = failing(1, WrongRevision("Another is served here."))
-    assert await heard(synthesis.speak(request(), Usage(7))) == TEXT
+    double = getattr(doubles, stage)
+    calls = doubles.llm.requests if stage == "llm" else doubles.detokenizer.configs
+    second, refusals = len(calls) + 2, iter([Overloaded("No capacity.", retry_after=0.01)])
+
+    async def before(place: int) -> None:
+        if len(calls) == second:
+            for refusal in refusals:
+                raise refusal
+
+    double.before = before
+    usage = Usage(7)
+    await heard(synthesis.speak(request(text=TWO_SEGMENTS), usage))
+    assert usage.retries == 1
+
+
+@pytest.mark.parametrize("stage", ["llm", "detokenizer"])
+async def test_stage_without_capacity_for_a_first_segment_says_so_at_once(synthesis, doubles, stage):
+    await ready_voice(synthesis)
+
+    def refuse(request):
+        raise Overloaded("No capacity.", retry_after=7.0)
+
+    async def before(place: int) -> None:
+        refuse(place)
+
+    if stage == "llm":
+        doubles.llm.draws = refuse
+    else:
+        doubles.detokenizer.before = before
+    usage = Usage(7)
+    with pytest.raises(Overloaded, match="No capacity") as raised:
+        await heard(synthesis.speak(request(), usage))
+    assert raised.value.retry_after == 7.0
+    assert usage.retries == 0
 
 
 async def test_stage_all_of_whose_replicas_changed_is_unavailable_until_all_stages_agree(synthesis, doubles, stages):
@@ -211,3 +283,71 @@ async def test_error_of_the_generation_is_not_taken_for_a_lost_detokenizer(synth
     with pytest.raises(GenerationFailed, match="This sequence failed"):
         await heard(synthesis.speak(request(), Usage(7)))
     assert len(doubles.detokenizer.configs) == configs + 1
+
+
+class Refreshed:
+    """In place of the stages: counts how often they are asked what they serve."""
+
+    times = 0
+
+    def refresh(self) -> None:
+        self.times += 1
+
+
+@pytest.fixture
+def replacement(registry):
+    """Of a reply that is begun; with what it counts into."""
+    stages, usage = Refreshed(), Usage()
+    return Replacement("llm", stages, GatewayMetrics(registry), usage, begun=True), stages, usage
+
+
+def broken() -> StageUnavailable:
+    error = StageUnavailable("The call broke.")
+    error.broken = True
+    return error
+
+
+@pytest.mark.parametrize("cls", [InvalidRequest, GenerationFailed, DeadlineExceeded, Unsupported])
+async def test_error_that_no_replica_can_mend_ends_the_segment_as_itself(replacement, cls):
+    rules, stages, usage = replacement
+    with pytest.raises(cls, match="What happened"):
+        await rules.after(cls("What happened."))
+    assert (usage.retries, stages.times) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "deaths",
+    [(EngineDied("Dead."), EngineDied("Dead.")), (broken(), broken()), (EngineDied("Dead."), broken())],
+    ids=["engines", "calls", "either"],
+)
+async def test_segment_that_kills_two_replicas_is_at_fault(replacement, deaths: tuple[VoxlineError, ...]):
+    rules, _, usage = replacement
+    await rules.after(deaths[0])
+    rules.progress()
+    with pytest.raises(GenerationFailed, match="Two replicas of the llm"):
+        await rules.after(deaths[1])
+    assert usage.retries == 1
+
+
+async def test_replicas_that_are_not_there_are_no_deaths(replacement):
+    rules, _, usage = replacement
+    for _ in range(3):
+        await rules.after(StageUnavailable("Nobody listens."))
+    await rules.after(EngineDied("Dead."))
+    assert usage.retries == 4
+
+
+async def test_every_replica_of_another_revision_has_the_stages_asked_again(replacement):
+    rules, stages, usage = replacement
+    for _ in range(3):
+        await rules.after(WrongRevision("Another is served here."))
+    assert (stages.times, usage.retries) == (3, 3)
+
+
+async def test_capacity_is_waited_for_once_in_a_segment(replacement):
+    rules, _, usage = replacement
+    await rules.after(Overloaded("No capacity.", retry_after=0.0))
+    rules.progress()
+    with pytest.raises(Overloaded):
+        await rules.after(Overloaded("No capacity.", retry_after=0.0))
+    assert usage.retries == 1
