@@ -2,15 +2,21 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.contract.frames import Frames
+from services.contract.model import Revision
+from services.contract.tokenization import TokenizedRecording
 from services.gateway.admission import AdmissionPolicy
 from services.gateway.gateway import MODEL_ALIASES, Gateway, Limits
 from services.gateway.request import Flush, NamedVoice, Output, SpeechRequest, TextStreamRequest, Turn
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
+from services.gateway.voices.stored_voice import StoredVoice
 from services.runtime.errors import (
     GenerationFailed,
     InvalidRequest,
@@ -20,7 +26,7 @@ from services.runtime.errors import (
     VoiceNotFound,
 )
 
-from .conftest import PATIENCE, text_of
+from .conftest import PATIENCE, REVISION, speaker_of, text_of
 
 
 @pytest.fixture
@@ -188,6 +194,41 @@ async def test_drain_makes_it_unready_and_lets_replies_end(gateway):
     gateway.drain()
     assert gateway.ready() == ("The gateway is shutting down.",)
     assert text_of(await reply.whole()) == "Hello there."
+
+
+async def test_ready_once_stored_voices_are_of_the_model_that_is_served(doubles, tmp_path, registry):
+    store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
+    await store.start()
+    tokens = TokenizedRecording(speaker_of(1), Frames.of_codes([1]), 1.0)
+    await store.add(StoredVoice("ann", "Ann", "double", "", tokens, "", "00", datetime.now(UTC)))
+    stages = Stages(doubles.targets, None)
+    gateway = Gateway(stages, store, Limits(pause_seconds=0.0), registry)
+    await gateway.start()
+    async with asyncio.timeout(PATIENCE):
+        await stages.until(lambda: not stages.reasons())
+        assert gateway.ready() == ("The stored voices are being looked through.",)
+        while gateway.ready():
+            await asyncio.sleep(0)
+    assert (await store.find("ann")).codec_revision == REVISION.codec
+    assert text_of(await (await gateway.speak(request(voice="ann"))).whole()) == "Hello there."
+    await gateway.stop()
+
+
+@pytest.mark.parametrize("changed", [Revision(REVISION.codec, "a later llm"), Revision("a later codec", REVISION.llm)])
+async def test_model_that_is_rolled_out_is_taken_up_with_speakers_of_its_own(gateway, doubles, changed):
+    await (await gateway.speak(request())).whole()
+    first = doubles.llm.spoken[-1]
+    for name in ("tokenizer", "llm", "detokenizer"):
+        double = getattr(doubles, name)
+        await doubles.stop(name)
+        double.model = replace(double.model, revision=changed)
+        await doubles.start(name)
+    async with asyncio.timeout(PATIENCE):
+        while doubles.llm.requests[-1].revision != changed or gateway.ready():
+            await asyncio.sleep(0)
+    await (await gateway.speak(request())).whole()
+    assert doubles.llm.spoken[-1].revision == changed
+    assert doubles.llm.spoken[-1].voice.speaker != first.voice.speaker
 
 
 async def test_without_stages_everything_says_why(tmp_path):

@@ -6,6 +6,7 @@ import json
 import httpx
 import pytest
 
+from services.contract.generation import FinishReason
 from services.gateway.admission import AdmissionPolicy
 from services.gateway.gateway import Gateway, Limits
 from services.gateway.stages import Stages
@@ -157,6 +158,25 @@ async def test_instructions_choose_a_designed_voice(client, doubles, gateway):
     await client.post(SPEECH, json={"input": "Hello there.", "voice": "male"})
     by_instruction, by_name = (request.voice for request in doubles.llm.spoken[-2:])
     assert by_instruction == by_name
+
+
+CUT = {"input": "Hello there.", "response_format": "pcm", "max_tokens": 12}
+
+
+@pytest.mark.parametrize("reason", FinishReason)
+async def test_a_whole_reply_that_was_cut_says_so_in_a_header(client, doubles, reason):
+    doubles.llm.reason = lambda request: reason
+    reply = await client.post(SPEECH, json=CUT | {"stream": False})
+    assert reply.headers.get("x-voxline-truncated") == ("true" if reason is FinishReason.LENGTH else None)
+
+
+@pytest.mark.parametrize(("reason", "said"), [(FinishReason.STOP, "stop"), (FinishReason.LENGTH, "length")])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_last_event_says_whether_the_reply_was_cut(client, doubles, reason, said, stream):
+    doubles.llm.reason = lambda request: reason
+    reply = await client.post(SPEECH, json=CUT | {"stream": stream, "stream_format": "sse"})
+    last = json.loads(reply.text.strip().split("\n\n")[-1].removeprefix("data: "))
+    assert (last["type"], last["finish_reason"]) == ("speech.audio.done", said)
 
 
 def failing(error: VoxlineError, at: int, heard: asyncio.Event):

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from services.contract.design import DesignedVoice, Gender
+from services.contract.generation import FinishReason
 from services.contract.sampling import Sampling
 from services.runtime.errors import Overloaded, from_rpc_error
 from voxline.v1 import audio_pb2, design_pb2
@@ -24,6 +25,29 @@ async def test_speech_is_config_then_audio_then_usage(stub):
     usage = events[-1].usage
     assert (usage.input_tokens, usage.output_tokens) == (10, 12)
     assert usage.audio_seconds == pytest.approx(12 * 0.02)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(FinishReason.STOP, pb.FINISH_REASON_STOP), (FinishReason.LENGTH, pb.FINISH_REASON_LENGTH)],
+)
+async def test_usage_says_how_the_reply_ended(stub, doubles, reason, said):
+    doubles.llm.reason = lambda request: reason
+    events = await listened(stub.Synthesize(speech(sampling={"seed": 7, "max_tokens": 3})))
+    usage = events[-1].usage
+    assert (usage.finish_reason, usage.seed, usage.retries) == (said, 7, 0)
+
+
+async def test_usage_counts_what_was_drawn_again_and_names_a_seed_that_gives_the_same(stub, doubles):
+    draws = iter(([], [65, 66]))
+    doubles.llm.draws = lambda request: next(draws) if request.text == "Hi." else [1]
+    drawn = (await listened(stub.Synthesize(speech())))[-1].usage
+    assert (drawn.retries, drawn.output_tokens) == (1, 2)
+    first = [request.sampling.seed for request in doubles.llm.spoken]
+    draws = iter(([], [65, 66]))
+    again = await listened(stub.Synthesize(speech(sampling={"seed": drawn.seed})))
+    assert text_of(audio_of(again)) == "AB"
+    assert [request.sampling.seed for request in doubles.llm.spoken] == first * 2
 
 
 async def test_request_reaches_the_stages_as_it_was_made(stub, doubles):
