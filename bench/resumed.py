@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
-from services.cli.model import BUNDLED
 from services.contract.generation import MadeUpVoice
 from services.llm.engines import default_precision, engine_loader
 from services.llm.engines.engine import Engine, EngineOptions
@@ -24,6 +23,8 @@ from services.llm.families.family import Family
 from services.llm.sampling import ResolvedSampling
 from services.runtime.compiled import CACHE
 
+# Named here: the command line is not installed where an engine has its own environment.
+BUNDLED = Path(__file__).parents[1] / "models" / "voxline-small"
 SENTENCES = Path(__file__).parent / "speech" / "sentences.txt"
 # An end later than this share of a sentence's own length is cut there too.
 _EARLIEST, _LATEST = 0.1, 0.9

@@ -14,6 +14,7 @@ from services.codec.families.spark.decoder import SparkDetokenizer
 from services.codec.families.spark.tokenizer import SparkTokenizer
 from services.contract.design import DesignedVoice, Gender
 from services.contract.families.spark import SparkSpeaker
+from services.contract.frames import CodeFormat
 from services.contract.generation import HeardVoice, MadeUpVoice
 from services.contract.model import Capability
 from services.llm.families.spark.family import SparkFamily
@@ -141,11 +142,12 @@ def test_the_voice_speaks(voice: Path) -> None:
 
 
 def test_the_family_can_do_all_that_it_was_taught(voice: Path) -> None:
-    description = SparkFamily.load(voice).description
+    family = SparkFamily.load(voice)
+    description = family.description
     assert set(description.capabilities) == set(Capability)
     assert len(description.built_in_voices) == 50
     assert description.default_voice == "female"
-    assert (description.codebook_size, description.global_token_count, description.global_codebook_size) == (800, 4, 16)
+    assert family.frames.kind == CodeFormat(codebooks=1, codebook_size=800)
 
 
 def test_the_checkpoint_has_the_names_of_the_published_one(voice: Path) -> None:
