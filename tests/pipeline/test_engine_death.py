@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from bench.replicas import running_gateway
 from services.cli.model import BUNDLED
 from services.codec.app import tokenizer_stage
 from services.codec.chunking import Chunking
@@ -39,7 +40,6 @@ from services.runtime.server import Service, StageServer
 from services.runtime.settings import ServerSettings
 from voxline.stages.v1 import detokenizer_pb2_grpc, llm_pb2_grpc
 
-from .replicas import running_gateway
 from .test_replacement import TEXTS, Speech, all_spoken, spoken
 
 pytestmark = pytest.mark.timeout(1200)

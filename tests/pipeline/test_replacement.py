@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
+from bench.replicas import Replicas, running_gateway, running_replicas
 from services.contract.sampling import Sampling
 from services.gateway.gateway import Gateway
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Turn
-
-from .replicas import Replicas, running_gateway, running_replicas
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -120,7 +120,7 @@ async def running_gateway(targets: Targets, directory: Path, look_ahead: int | N
     await gateway.start()
     try:
         async with asyncio.timeout(START_SECONDS):
-            while gateway.ready():
+            while gateway.ready():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         yield gateway
     finally:
