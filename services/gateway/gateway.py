@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.gateway.admission import Admission, AdmissionPolicy
 from services.gateway.decoding import Decoding
@@ -30,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 # Other systems' names for whatever is served here.
 MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
+
+
+# How often a database that is away is asked again.
+_LOOK_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -126,10 +131,20 @@ class Gateway:
         while True:
             await self._stages.until(lambda: not self._stages.reasons() and self._stages.model() != self._adopted)
             model = self._stages.model()
-            await self._store.adopt(model.id, model.revision)
-            self._adopted = model
+            try:
+                await self._adopt(model)
+            except (OSError, SQLAlchemyError) as exc:
+                logger.warning("the stored voices cannot be looked through: %s", exc)
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                continue
             if model.llm.default_voice:
                 try:
                     await self._resolver.resolve(NamedVoice(""), Style(), model)
                 except VoxlineError as exc:
                     logger.warning("the default voice has no speaker yet: %s", exc.message)
+
+    async def _adopt(self, model: Model) -> None:
+        """Nothing is adopted for a model that does not tell what it is made of."""
+        if model.revision.codec and model.revision.llm:
+            await self._store.adopt(model.id, model.revision)
+        self._adopted = model

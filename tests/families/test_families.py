@@ -234,3 +234,10 @@ async def test_a_large_state_crosses_the_wire_once_for_each_replica(tmp_path, re
 async def test_a_segment_that_comes_at_once_is_one_message(tmp_path):
     async with deployed(AT_ONCE, tmp_path) as deployment:
         assert await deployment.spoken(whole=True) == await deployment.spoken(whole=False)
+
+
+async def test_a_model_that_does_not_tell_what_it_is_made_of_is_spoken(tmp_path):
+    family = replace(AT_ONCE, served=replace(AT_ONCE.served, revision=Revision()))
+    async with deployed(family, tmp_path) as deployment:
+        assert await deployment.spoken() == await deployment.spoken()
+        assert deployment.replicas[0].recordings == 2

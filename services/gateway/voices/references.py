@@ -25,6 +25,8 @@ class References:
     async def tokens(self, audio: bytes, model: Model) -> TokenizedRecording:
         """Without the recording. Raises what the tokenizer raises."""
         revision, digest = model.revision.codec, audio_hash(audio)
+        if not revision:  # Nothing can be remembered of a codec that does not tell what it is made of.
+            return await self._tokenized(audio, model, keep=False)
         if known := await self._store.reference(revision, digest):
             return known
         made = await self._tokenized(audio, model, keep=False)
