@@ -24,8 +24,8 @@ class LanguageModel:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress, None]:
         """The speaker, frames, one finish: those together that are worth a message; where nobody says how the frames
-        are played, those of each step. Raises InvalidRequest, TooLarge, Unsupported, Overloaded, EngineDied,
-        GenerationFailed.
+        are played, those of each step. Raises InvalidRequest, TooLarge, Unsupported, Overloaded,
+        StageUnavailable, EngineDied, GenerationFailed.
         """
         generation = Generation(self._family, request)
         if generation.end is not None:

@@ -6,7 +6,7 @@ import pytest
 from services.llm.engines.engine import EngineModel
 from services.llm.engines.scripted import Script, ScriptedEngine
 from services.llm.sampling import ResolvedSampling
-from services.runtime.errors import EngineDied, InvalidRequest
+from services.runtime.errors import EngineDied, InvalidRequest, StageUnavailable
 
 STOP = frozenset({436})
 MANY = ResolvedSampling(max_tokens=100)
@@ -53,5 +53,5 @@ async def test_dies_on_demand(tiny_model: EngineModel) -> None:
         await chunks_of(engine)
     with pytest.raises(RuntimeError):
         await engine.failed
-    with pytest.raises(EngineDied):
+    with pytest.raises(StageUnavailable, match="is dead"):
         await chunks_of(engine)

@@ -36,6 +36,7 @@ from services.runtime.errors import (
     GenerationFailed,
     InvalidRequest,
     Overloaded,
+    StageUnavailable,
     WrongRevision,
     from_rpc_error,
 )
@@ -301,9 +302,10 @@ async def test_cancelled_call_closes_the_generation(stages: Stages) -> None:
 
 async def test_dead_engine_fails_the_call_then_refuses(stages: Stages) -> None:
     stage = await stages.start(SPEECH, dies=True)
-    for message in ("died", "is dead"):
-        with pytest.raises(EngineDied, match=message):
+    for cls, message in ((EngineDied, "died"), (StageUnavailable, "is dead")):
+        with pytest.raises(cls, match=message) as raised:
             await generate(stage, GenerationRequest(text="Hi", voice=HEARD))
+        assert type(raised.value) is cls
 
 
 async def test_dead_engine_ends_the_process_with_1(tiny_family: Family, settings: LlmSettings) -> None:

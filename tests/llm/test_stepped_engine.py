@@ -15,7 +15,7 @@ from services.llm.engines.outbox import Outbox
 from services.llm.engines.stepped import SteppedEngine
 from services.llm.engines.stepper import Drawn, Job
 from services.llm.sampling import ResolvedSampling
-from services.runtime.errors import EngineDied
+from services.runtime.errors import EngineDied, StageUnavailable
 
 TEN = ResolvedSampling(max_tokens=10)
 ENDLESS = ResolvedSampling(max_tokens=30_000)
@@ -130,8 +130,9 @@ async def test_death_reaches_the_call_and_the_process(tiny_model: EngineModel) -
     assert ids == [1, 2]
     with pytest.raises(MemoryError, match="out of memory"):
         await engine.failed
-    with pytest.raises(EngineDied):
+    with pytest.raises(StageUnavailable, match="is dead") as raised:
         await drawn(engine)
+    assert type(raised.value) is StageUnavailable, "who comes later has no part in the death"
     assert (engine.running, engine.waiting) == (0, 0)
     await engine.close()
 

@@ -12,7 +12,7 @@ from services.llm.engines import engine_loader
 from services.llm.engines.engine import EngineOptions
 from services.llm.families.spark.family import SparkFamily
 from services.llm.sampling import ResolvedSampling
-from services.runtime.errors import EngineDied
+from services.runtime.errors import EngineDied, StageUnavailable
 
 pytestmark = pytest.mark.vllm
 
@@ -33,7 +33,7 @@ async def test_death_of_the_process_ends_every_sequence_and_is_reported(tmp_path
                 pass
     await asyncio.wait([engine.failed])
     assert engine.failed.exception() is not None
-    with pytest.raises(EngineDied):
+    with pytest.raises(StageUnavailable, match="is dead"):
         await anext(engine.generate([1], ENDLESS, frozenset()))
     assert (engine.running, engine.waiting) == (0, 0)
     await engine.close()

@@ -123,8 +123,9 @@ class Engine(Protocol):
         `drawn`: ids that were drawn for it before, by whichever replica: fewer than max_tokens, and none a stop id.
         They are not sent again, and count for max_tokens, min_tokens and the repetition penalty, and as positions of
         the random numbers: cpu draws on exactly what would have come, the others something that might have.
-        Raises InvalidRequest or TooLarge before the first chunk; EngineDied when the engine is dead, or, behind what it
-        has drawn, when it dies meanwhile; GenerationFailed when it fails on this sequence alone.
+        Raises InvalidRequest or TooLarge before the first chunk, and StageUnavailable when the engine is dead already,
+        which this sequence has no part in; EngineDied, behind what it has drawn, when it dies meanwhile;
+        GenerationFailed when it fails on this sequence alone.
         """
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from prometheus_client import Metric
 
 from services.llm.engines.engine import Due, EngineModel, at_once, gathered
 from services.llm.sampling import ResolvedSampling
-from services.runtime.errors import EngineDied
+from services.runtime.errors import EngineDied, StageUnavailable
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ScriptedEngine:
     ) -> AsyncGenerator[list[int], None]:
         self._model.check(prompt, sampling, drawn)
         if self.failed.done():
-            raise EngineDied("The engine is dead.")
+            raise StageUnavailable("The engine is dead; its process ends.")
         self.prompts.append(tuple(prompt))
         left = sampling.max_tokens - len(drawn)
         self.running += 1

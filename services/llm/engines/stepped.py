@@ -17,7 +17,7 @@ from services.llm.engines.engine import Due, EngineModel, at_once
 from services.llm.engines.outbox import Outbox
 from services.llm.engines.stepper import Drawn, Job, Stepper
 from services.llm.sampling import ResolvedSampling
-from services.runtime.errors import EngineDied
+from services.runtime.errors import EngineDied, StageUnavailable
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class SteppedEngine:
     ) -> AsyncGenerator[list[int], None]:
         self._model.check(prompt, sampling, drawn)
         if self.failed.done():
-            raise EngineDied("The engine is dead.")
+            raise StageUnavailable("The engine is dead; its process ends.")
         job = Job(next(self._tickets), tuple(prompt), sampling, stop_ids, due, tuple(drawn))
         stream = self._streams[job.ticket] = _Stream()
         self._inbox.put(job)

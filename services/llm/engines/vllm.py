@@ -26,7 +26,7 @@ from services.llm.engines.engine import Due, Engine, EngineModel, EngineOptions,
 from services.llm.engines.vllm_settings import EngineSettings, engine_settings, environment
 from services.llm.sampling import ResolvedSampling, random_bits
 from services.llm.weights import Weights
-from services.runtime.errors import EngineDied, GenerationFailed, InvalidRequest
+from services.runtime.errors import EngineDied, GenerationFailed, InvalidRequest, StageUnavailable
 
 
 class VllmEngine:
@@ -76,7 +76,7 @@ class VllmEngine:
     ) -> AsyncGenerator[list[int], None]:
         self._model.check(prompt, sampling, drawn)
         if self.failed.done() or self._llm.errored:
-            raise EngineDied("The engine is dead.")
+            raise StageUnavailable("The engine is dead; its process ends.")
         ticket = str(next(self._tickets))
         self._started[ticket] = False
         try:
