@@ -44,8 +44,6 @@ class Frames:
             and np.array_equal(self.values, other.values)
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
     @property
     def end(self) -> int:
         """Number of the frame that follows."""
@@ -153,11 +151,6 @@ class FrameFormat:
     frame_rate: float
     kind: CodeFormat | LatentFormat
 
-    @property
-    def none(self) -> Frames:
-        """No frames, of this format."""
-        return Frames(0, np.zeros((0, self.kind.width), self.kind.dtype))
-
     def check(self, frames: Frames, field: str = "frames") -> None:
         """Raises InvalidRequest for frames of another format."""
         width = frames.values.shape[1]
@@ -165,9 +158,9 @@ class FrameFormat:
             raise InvalidRequest(f"A frame has {self.kind.width} values, not {width}.", field=field)
         self.kind.check(frames.values, field)
 
-    def zeros(self, count: int, first: int = 0) -> Frames:
-        """Frames of this format, for a start."""
-        return Frames(first, np.zeros((count, self.kind.width), self.kind.dtype))
+    def zeros(self, count: int) -> Frames:
+        """The first of a stream."""
+        return Frames(0, np.zeros((count, self.kind.width), self.kind.dtype))
 
     def to_proto(self) -> frames_pb2.FrameFormat:
         match self.kind:

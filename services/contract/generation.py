@@ -1,6 +1,6 @@
 """What an LLM stage is asked for, and what it tells."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
@@ -203,11 +203,6 @@ class Progress:
             finish=Finish.from_proto(message.finish) if has("finish") else None,
             resume=message.resume if has("resume") else None,
         )
-
-
-def pinned(voice: VoiceInput, speaker: Speaker) -> VoiceInput:
-    """The same voice, spoken by a speaker that a generation of it named."""
-    return replace(voice, speaker=speaker)
 
 
 def selection_to_proto(voice: VoiceInput) -> llm_pb2.SpeakerSelection:

@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 # Other systems' names for whatever is served here.
 MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 
-
 # How often a database that is away is asked again.
 _LOOK_AGAIN_SECONDS = 1.0
 

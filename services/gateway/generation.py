@@ -113,7 +113,7 @@ class _Drawing:
         """That which asks for what has not come yet."""
         if not self._out.end and not self._resume:
             return self._request
-        frames = self._out.all() if self._out.end else self._model.frames.none
+        frames = self._out.all() if self._out.end else self._model.frames.zeros(0)
         return replace(self._request, prefix=Prefix(frames, self._resume), pace=self._pace())
 
     def _pace(self) -> Pace:

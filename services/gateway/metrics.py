@@ -1,6 +1,5 @@
 """What the gateway counts, on the process's one registry."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -67,14 +66,13 @@ class GatewayMetrics:
     @contextmanager
     def ended(self) -> Iterator[None]:
         """Counts a request by its outcome when the block ends, and as an active stream until then."""
-        outcome = "ok"
+        # What is no Exception, a cancellation or a closed generator, leaves it at this.
+        outcome = row(Cancelled("")).openai_code
         try:
             with self.active_streams.track_inprogress():
                 yield
-        except (asyncio.CancelledError, GeneratorExit):
-            outcome = row(Cancelled("")).openai_code
-            raise
-        except BaseException as exc:  # Counted, whatever it is, and raised on.
+            outcome = "ok"
+        except Exception as exc:  # Counted as its row of the error table, and raised on.
             outcome = row(exc if isinstance(exc, VoxlineError) else GenerationFailed("")).openai_code
             raise
         finally:

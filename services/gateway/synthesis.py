@@ -121,7 +121,7 @@ class Synthesis:
                 spoken = replace(segment, voice=conversation.continued(segment.voice), place=place)
                 try:
                     await self._generation.draw(spoken, sampling, model, usage, utterance)
-                except BaseException as exc:  # Who plays the utterance would wait for ever.
+                except Exception as exc:  # Who plays the utterance would wait for ever.
                     utterance.fail(exc)
                     raise
                 conversation.add(segment.voice, segment.text, utterance)

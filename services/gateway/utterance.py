@@ -21,7 +21,7 @@ class Utterance:
         self.speaker = speaker
         self.place = place
         self.heard = False
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.drawing = 0
         self._known_speaker = speaker
         self._parts: list[Frames] = []
@@ -47,7 +47,7 @@ class Utterance:
         self._finished = True
         self._changed.set()
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """Whoever reads it gets the error behind the frames that there are."""
         self.error = error
         self._changed.set()

@@ -138,7 +138,7 @@ class Replica:
         served = self.family.served
         assert served.detokenizer is not None
         rate = served.detokenizer.sample_rate
-        known = config.priming.frames if config.priming else served.frames.none
+        known = config.priming.frames if config.priming else served.frames.zeros(0)
         place = config.priming.from_frame if config.priming else 0
         async for part in frames:
             known = Frames(known.first, np.concatenate([known.values, part.values]))
@@ -160,7 +160,7 @@ class _Tokenizer(tokenizer_pb2_grpc.TokenizerServiceServicer):
         family.served.revision.expect(Revision.from_proto(request.revision))
         assert family.speaker is not None
         recording = request.audio if request.return_recording else b""
-        return TokenizedRecording(family.speaker, family.served.frames.none, 1.0, recording).to_proto()
+        return TokenizedRecording(family.speaker, family.served.frames.zeros(0), 1.0, recording).to_proto()
 
 
 class _CountedStates(grpc.aio.ServerInterceptor):

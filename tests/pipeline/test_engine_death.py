@@ -132,7 +132,7 @@ class Told:
             self._frames.append(progress.frames)
 
     def ids(self, family: Family) -> int:
-        frames = joined(self._frames) if self._frames else family.frames.none
+        frames = joined(self._frames) if self._frames else family.frames.zeros(0)
         return len(family.drawn(Prefix(frames, self._resume)))
 
 
