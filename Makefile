@@ -83,7 +83,7 @@ lock: $(VENV)/.dev ## Write constraints.txt from what .venv holds
 	@bash setup/lock.sh $(BIN)/python
 
 # Two stamps in one environment: running needs no test tools.
-$(VENV)/.run: pyproject.toml constraints.txt setup/venv.sh setup/torch.sh
+$(VENV)/.run: pyproject.toml constraints.txt setup/kernels.py setup/venv.sh setup/torch.sh
 	@bash setup/venv.sh '$(PYTHON)' $(VENV)
 	@echo 'Installing Voxline into $(VENV): about 1.2 GB, once ...'
 	@bash setup/torch.sh $(BIN)/python

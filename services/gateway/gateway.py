@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.gateway.admission import Admission, AdmissionPolicy
 from services.gateway.decoding import Decoding
 from services.gateway.generation import Generation
-from services.gateway.interface import ServedModel
+from services.gateway.interface import ModelName
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.playback import Playback, measured
 from services.gateway.reply import Encoding, Reply, Usage
@@ -87,10 +87,10 @@ class Gateway:
         adopting = ("The stored voices are being looked through.",) if self._adopted is None else ()
         return (*draining, *(self._stages.reasons() or adopting))
 
-    def models(self) -> tuple[ServedModel, ...]:
-        aliases = tuple(ServedModel(name, alias=True) for name in MODEL_ALIASES)
+    def models(self) -> tuple[ModelName, ...]:
+        aliases = tuple(ModelName(name, alias=True) for name in MODEL_ALIASES)
         try:
-            return (ServedModel(self._stages.model().id), *aliases)
+            return (ModelName(self._stages.model().id), *aliases)
         except StageUnavailable:
             return aliases
 

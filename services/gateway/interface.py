@@ -12,7 +12,7 @@ from services.runtime.errors import VoxlineError
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class ModelName:
     """A model name that requests may use; `alias` when it stands for the served one under another system's name."""
 
     id: str
@@ -55,7 +55,7 @@ class SpeechGateway(Protocol):
     def ready(self) -> tuple[str, ...]:
         """Why it is not ready, for people; empty when it is."""
 
-    def models(self) -> tuple[ServedModel, ...]:
+    def models(self) -> tuple[ModelName, ...]:
         """The served model, then aliases. Only the aliases until the stages have answered."""
 
     async def speak(self, request: SpeechRequest) -> Reply:

@@ -10,7 +10,7 @@ from services.gateway.audio.encoders import ENCODERS, Encoder
 from services.gateway.audio.tempo import Tempo
 from services.gateway.request import Output
 from services.runtime.audio import Audio
-from services.runtime.errors import InvalidRequest
+from services.runtime.errors import InvalidRequest, StageUnavailable
 from services.runtime.streams import collected
 
 
@@ -56,7 +56,8 @@ class Reply:
 class Encoding:
     """Audio at the model's rate -> the bytes that were asked for: tempo, then the encoder, which resamples.
 
-    Raises InvalidRequest for a format that there is not, or that has no such rate.
+    Raises InvalidRequest for a format that there is not, or that has no such rate; StageUnavailable for audio of
+    another rate than the model's.
     """
 
     def __init__(self, output: Output, model_rate: int) -> None:
@@ -80,6 +81,8 @@ class Encoding:
     async def _made(self, source: AsyncGenerator[Audio, None], usage: Usage) -> AsyncGenerator[bytes, None]:
         async with aclosing(source):
             async for audio in source:
+                if audio.sample_rate != self._model_rate:  # A roll-out ended while the request waited to be admitted.
+                    raise StageUnavailable("Another model is served since this was asked for; ask again.")
                 stretched = self._tempo.stretch(audio.samples)
                 usage.audio_seconds += len(stretched) / self._model_rate
                 if data := self._encoder.encode(stretched):

@@ -1,4 +1,6 @@
-"""Compiles C++ where it runs, once: the library is kept under a name made of all that it depends on."""
+"""C++ that was compiled into the package, or is compiled where it runs, once: the library is kept under a name made of
+all that it depends on.
+"""
 
 import ctypes
 import hashlib
@@ -31,33 +33,48 @@ class Source:
     flags: Sequence[str]
     without: str
 
-    def digest(self) -> str:
-        """With the C library: an older one could not load it."""
-        known = (*platform.libc_ver(), *_FLAGS, *self.flags)
-        digest = hashlib.sha256(" ".join(known).encode())
+    def packaged(self) -> Path:
+        """Where set-up leaves the library: beside its source."""
+        return self.files[0].parent / self._library()
+
+    def cached(self, cache: Path) -> Path:
+        """Named by the C library too: an older one could not load it, and machines may share a home."""
+        return cache.expanduser() / self._library(*platform.libc_ver())
+
+    def _library(self, *where: str) -> str:
+        digest = hashlib.sha256(" ".join((*where, *_FLAGS, *self.flags)).encode())
         for path in self.files:
             digest.update(path.read_bytes())
-        return digest.hexdigest()[:32]
+        return f"{self.name}-{digest.hexdigest()[:32]}.so"
 
 
 def loaded(source: Source, cache: Path) -> ctypes.CDLL | None:
-    """What is compiled, at the first start; None, which is logged, where there is none or it cannot be loaded."""
-    path = compiled(source, cache)
+    """What came with the package, else what is compiled at the first start; None, which is logged, where there is
+    neither or it cannot be loaded.
+    """
+    packaged = source.packaged()
+    return (_load(packaged, source) if packaged.exists() else None) or _load(compiled(source, cache), source)
+
+
+def _load(path: Path | None, source: Source) -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(path)) if path else None
-    except OSError as exc:  # A folder that nothing may be run from, for instance.
+    except OSError as exc:  # A folder that nothing may be run from, or another C library.
         _log.warning("%s cannot be loaded (%s), %s", path, exc, source.without)
         return None
 
 
 def compiled(source: Source, cache: Path) -> Path | None:
-    """A shared library; None where g++ is missing or fails or the cache cannot be written, which is logged, and on
-    other machines than _MACHINES.
+    """`compile_to` a cache."""
+    return compile_to(source.cached(cache), source)
+
+
+def compile_to(target: Path, source: Source) -> Path | None:
+    """`target`, a shared library, made where it is not there; None where g++ is missing or fails or the folder cannot
+    be written, which is logged, and on other machines than _MACHINES.
     """
-    cache = cache.expanduser()
     if (platform.system(), platform.machine()) not in _MACHINES:
         return None
-    target = cache / f"{source.name}-{source.digest()}.so"
     return target if target.exists() or _compile(source, target) else None
 
 

@@ -128,9 +128,9 @@ async def test_each_stage_says_what_it_serves(tokenizer: Running, detokenizer: R
     assert (description.first_audio_frames, description.usual_look_ahead) == (11, served.usual_look_ahead)
 
 
-async def test_torchs_operators_are_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("without_compiler")
+async def test_torchs_operators_are_called_so(tmp_path: Path) -> None:
     """Without a compiler they are what runs."""
-    monkeypatch.setenv("PATH", str(tmp_path))
     settings = DetokenizerSettings(model=VOICE, port=0, metrics_port=0, cache_dir=tmp_path, max_batch=1)
     async for server in running(detokenizer_stage(settings)):
         description = (await server.model()).detokenizer

@@ -1,3 +1,5 @@
+from collections.abc import AsyncGenerator
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,8 @@ from services.gateway.audio.encoders import ENCODERS
 from services.gateway.reply import Encoding, Reply, Usage
 from services.gateway.request import Output
 from services.runtime.audio import Audio
-from services.runtime.errors import InvalidRequest
+from services.runtime.errors import InvalidRequest, StageUnavailable
+from services.runtime.streams import collected
 
 RATE = 16000
 
@@ -76,3 +79,13 @@ async def test_chunks_close_the_audio_they_come_from():
     await anext(chunks)
     await chunks.aclose()
     assert closed
+
+
+async def test_audio_of_another_rate_is_no_part_of_a_reply() -> None:
+    """The model was exchanged while the request waited."""
+
+    async def source() -> AsyncGenerator[Audio, None]:
+        yield Audio(np.zeros(2400, np.float32), 24000)
+
+    with pytest.raises(StageUnavailable, match="Another model"):
+        await collected(Encoding(Output("pcm"), RATE).chunks(source(), Usage()))

@@ -339,11 +339,13 @@ def packed_bytes(model: EngineModel, cache: Path) -> bytes:
     return packed(model, cache).matrices.tobytes()
 
 
-def test_it_is_the_default_where_it_runs(
-    library: Library, cache: Path, tiny_model: EngineModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("library")
+def test_it_is_the_default(cache: Path, tiny_model: EngineModel) -> None:
     assert default_engine(tiny_model, cache) == "cpu"
-    monkeypatch.setenv("PATH", "")
+
+
+@pytest.mark.usefixtures("without_compiler")
+def test_without_a_compiler_transformers_is_the_default(cache: Path, tiny_model: EngineModel) -> None:
     assert default_engine(tiny_model, cache / "empty") == "transformers"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.compiled import Source, compiled, loaded
+from services.runtime.compiled import Source, compile_to, compiled, loaded
 
 assert shutil.which("g++"), "without it these tests say nothing: apt-get install g++"
 
@@ -87,3 +87,19 @@ def test_a_library_that_cannot_be_loaded_is_done_without(
     made.write_text("no library")
     assert loaded(source, tmp_path / "cache") is None
     assert "cannot be loaded" in caplog.text
+
+
+def test_what_came_with_the_package_is_taken(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compile_to(source.packaged(), source)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    library = loaded(source, tmp_path / "cache")
+    assert library is not None
+    assert library.answer() == 42
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_package_of_another_c_library_is_compiled_anew(source: Source, tmp_path: Path) -> None:
+    source.packaged().write_text("no library of this machine")
+    library = loaded(source, tmp_path / "cache")
+    assert library is not None
+    assert library.answer() == 42

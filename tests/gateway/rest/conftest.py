@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from services.gateway.interface import ServedModel
+from services.gateway.interface import ModelName
 from services.gateway.reply import Reply, Usage
 from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
 from services.gateway.rest.app import RestOptions, create_app
@@ -84,8 +84,8 @@ class ScriptedGateway:
     def ready(self) -> tuple[str, ...]:
         return self.reasons
 
-    def models(self) -> tuple[ServedModel, ...]:
-        return (ServedModel("voxline-small"), ServedModel("org/other"), ServedModel("tts-1", alias=True))
+    def models(self) -> tuple[ModelName, ...]:
+        return (ModelName("voxline-small"), ModelName("org/other"), ModelName("tts-1", alias=True))
 
     async def speak(self, request: SpeechRequest) -> Reply:
         self.requests.append(request)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from services.gateway.interface import ServedModel
+from services.gateway.interface import ModelName
 from services.gateway.rest.dependencies import TheGateway
 from services.runtime.errors import ModelNotFound
 
@@ -56,5 +56,5 @@ async def get_model(model_id: str, gateway: TheGateway) -> ModelBody:
     raise ModelNotFound(f"There is no model '{model_id}' here.", field="model")
 
 
-def _bodies(models: tuple[ServedModel, ...]) -> list[ModelBody]:
+def _bodies(models: tuple[ModelName, ...]) -> list[ModelBody]:
     return [ModelBody(id=model.id) for model in models]

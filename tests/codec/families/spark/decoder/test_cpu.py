@@ -197,12 +197,11 @@ def test_threads_and_batch_mates_change_no_bit(precision: str) -> None:
 
 
 def test_without_a_compiler_torch_decodes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    without_compiler: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
     samples = SparkDetokenizer.load(BUNDLED, cache=tmp_path).decode([1] * 8, [7] * 30)
     assert "g++" in caplog.text
     with pytest.raises(ValueError, match="g\\+\\+"):
         SparkDetokenizer.load(BUNDLED, precision="bf16", cache=tmp_path)
-    monkeypatch.undo()
+    without_compiler.undo()
     assert error(samples, SparkDetokenizer.load(BUNDLED, precision="f32").decode([1] * 8, [7] * 30)) < -100
