@@ -1,16 +1,19 @@
 """TokenizerService: a file to a speaker and frames."""
 
-import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.codec.audio.reference import Reference, ReferenceLimits, load_reference
+from services.codec.batching import Batcher, BatchPolicy
 from services.codec.codec import Heard
 from services.contract.model import Revision
 from services.contract.tokenization import TokenizedRecording
 from voxline.stages.v1 import tokenizer_pb2, tokenizer_pb2_grpc
+
+_WAITING_FILES = 16
 
 
 class Listener(Protocol):
@@ -20,19 +23,31 @@ class Listener(Protocol):
 
 
 class TokenizerServicer(tokenizer_pb2_grpc.TokenizerServiceServicer):
+    """Built in a running loop. Files are read one after the other, each with its samples in memory, and no more than
+    some may wait.
+    """
+
     def __init__(self, listener: Listener, sample_rate: int, limits: ReferenceLimits, revision: Revision) -> None:
         self._listener = listener
         self._sample_rate = sample_rate
         self._limits = limits
         self._revision = revision
+        self._reader = Batcher(self._read, _file_bytes, BatchPolicy(limit=1, capacity=_WAITING_FILES))
 
     async def Tokenize(  # noqa: N802
         self, request: tokenizer_pb2.TokenizeRequest, context: object
     ) -> tokenizer_pb2.TokenizeResponse:
         self._revision.expect(Revision.from_proto(request.revision))
-        reference = await asyncio.to_thread(self._read, request)
+        reference = await self._reader.run(request)
         heard = await self._listener.tokenize(reference.clip.samples)
         return TokenizedRecording(heard.speaker, heard.frames, reference.clip.seconds, reference.flac).to_proto()
 
-    def _read(self, request: tokenizer_pb2.TokenizeRequest) -> Reference:
-        return load_reference(request.audio, self._sample_rate, self._limits, keep=request.return_recording)
+    def _read(self, requests: Sequence[tokenizer_pb2.TokenizeRequest]) -> list[Reference]:
+        return [
+            load_reference(request.audio, self._sample_rate, self._limits, keep=request.return_recording)
+            for request in requests
+        ]
+
+
+def _file_bytes(request: tokenizer_pb2.TokenizeRequest) -> float:
+    return len(request.audio)

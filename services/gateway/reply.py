@@ -1,7 +1,7 @@
 """A reply: encoded bytes of one request, and what they took."""
 
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -12,6 +12,9 @@ from services.gateway.request import Output
 from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest, StageUnavailable
 from services.runtime.streams import collected
+
+# Of a whole reply, as it is handed on.
+_PIECE_BYTES = 256 * 1024
 
 
 @dataclass
@@ -70,13 +73,19 @@ class Encoding:
         self._encoder = kind(model_rate, self.sample_rate, whole=output.whole)
 
     async def chunks(self, source: AsyncGenerator[Audio, None], usage: Usage) -> AsyncGenerator[bytes, None]:
-        """Owns `source`; counts what it gives into `usage`. Never an empty chunk, and one in all for a whole reply."""
+        """Owns `source`; counts what it gives into `usage`. Never an empty chunk; of a whole reply none before all is
+        made.
+        """
         made = self._made(source, usage)
         async with aclosing(made):
-            if self._whole:
-                yield b"".join(await collected(made))
-            async for data in made:
-                yield data
+            if not self._whole:
+                async for data in made:
+                    yield data
+                return
+            parts = await collected(made)
+            for data in (self._encoder.head(sum(map(len, parts))), *parts):
+                for piece in _pieces(data):
+                    yield piece
 
     async def _made(self, source: AsyncGenerator[Audio, None], usage: Usage) -> AsyncGenerator[bytes, None]:
         async with aclosing(source):
@@ -91,6 +100,11 @@ class Encoding:
         usage.audio_seconds += len(rest) / self._model_rate
         if data := self._encoder.encode(rest) + self._encoder.flush():
             yield data
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """A whole file at once would be copied, and put into base64, while every other reply waits."""
+    return (data[start : start + _PIECE_BYTES] for start in range(0, len(data), _PIECE_BYTES))
 
 
 def encoder_kind(encoding: str) -> type[Encoder]:

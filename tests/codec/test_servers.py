@@ -1,6 +1,7 @@
 """Both codec roles over real gRPC, with the bundled voice."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from services.contract.speaker import Speaker
 from services.contract.tokenization import TokenizedRecording
 from services.runtime.calls import duplex, unary
 from services.runtime.channel import open_channel
-from services.runtime.errors import InvalidRequest, TooLarge, WrongRevision
+from services.runtime.errors import InvalidRequest, Overloaded, TooLarge, WrongRevision
 from services.runtime.streams import collected
 from voxline.stages.v1 import (
     detokenizer_pb2,
@@ -126,6 +127,14 @@ async def test_each_stage_says_what_it_serves(tokenizer: Running, detokenizer: R
     assert (description.engine, description.sample_rate) == ("cpu", 16000)
     assert (description.left_field, description.right_field) == (served.left_field, served.right_field)
     assert (description.first_audio_frames, description.usual_look_ahead) == (11, served.usual_look_ahead)
+
+
+async def test_so_many_recordings_at_once_are_turned_away_unread(tokenizer: Running) -> None:
+    """Each takes its samples' memory as it is read."""
+    results = await asyncio.gather(*(tokenizer.tokenize(CLIP) for _ in range(60)), return_exceptions=True)
+    kinds = Counter(type(result) for result in results)
+    assert set(kinds) == {TokenizedRecording, Overloaded}
+    assert kinds[TokenizedRecording] >= 16
 
 
 @pytest.mark.usefixtures("without_compiler")

@@ -59,6 +59,14 @@ async def test_header_of_a_whole_reply_states_the_length():
     assert int.from_bytes(data[40:44], "little") == len(data) - 44 == 2 * RATE
 
 
+@pytest.mark.parametrize("name", ["wav", "pcm"])
+async def test_a_whole_reply_is_handed_on_in_pieces(name):
+    """A large one at once would hold up every other reply."""
+    chunks = [chunk async for chunk in Encoding(Output(name, 48000, whole=True), RATE).chunks(tone(30), Usage())]
+    assert max(map(len, chunks)) <= 256 * 1024
+    assert len(b"".join(chunks)) > 2 * 256 * 1024
+
+
 def test_unknown_format_is_refused_with_those_that_there_are():
     with pytest.raises(InvalidRequest, match=r"'midi'.*mp3, opus") as raised:
         Encoding(Output("midi"), RATE)

@@ -181,6 +181,13 @@ def test_text_beyond_the_context_is_too_large(small_family: Family, length: int)
     assert caught.value.field == "text"
 
 
+def test_a_transcript_beyond_any_recording_is_too_large(family: Family) -> None:
+    """It is encoded on the event loop, for each segment again."""
+    with pytest.raises(TooLarge) as caught:
+        family.prompt(TEXT, continued(1, words="a b c " * 2000))
+    assert caught.value.field == "transcript"
+
+
 def test_limits_follow_the_text_and_end_at_the_context(small_family: Family) -> None:
     short = small_family.prompt("Hi.", FEMALE)
     long = small_family.prompt("Hello there, how do you do? " * 4, FEMALE)

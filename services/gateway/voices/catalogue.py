@@ -89,7 +89,7 @@ class VoiceCatalogue:
             codec_revision=model.revision.codec,
             tokens=await self._references.recorded(reference.audio, model),
             transcript=reference.transcript,
-            audio_sha256=audio_hash(reference.audio),
+            audio_sha256=await audio_hash(reference.audio),
             created_at=datetime.now(UTC),
         )
         await self._store.add(stored)

@@ -13,8 +13,9 @@ from services.runtime.errors import InvalidRequest, StageUnavailable, WrongRevis
 _ATTEMPTS, _PAUSE_SECONDS = 10, 0.1
 
 
-def audio_hash(audio: bytes) -> str:
-    return hashlib.sha256(audio).hexdigest()
+async def audio_hash(audio: bytes) -> str:
+    """In a thread: a large file takes tens of milliseconds."""
+    return await asyncio.to_thread(lambda: hashlib.sha256(audio).hexdigest())
 
 
 class References:
@@ -24,7 +25,7 @@ class References:
 
     async def tokens(self, audio: bytes, model: Model) -> TokenizedRecording:
         """Without the recording. Raises what the tokenizer raises."""
-        revision, digest = model.revision.codec, audio_hash(audio)
+        revision, digest = model.revision.codec, await audio_hash(audio)
         if not revision:  # Nothing can be remembered of a codec that does not tell what it is made of.
             return await self._tokenized(audio, model, keep=False)
         if known := await self._store.reference(revision, digest):

@@ -69,6 +69,10 @@ class ContainerEncoder:
         self._container.close()
         return self._taken()
 
+    def head(self, size: int) -> bytes:
+        """libav writes its own."""
+        return b""
+
     def _add_stream(self, rate: int) -> AudioStream:
         stream = self._container.add_stream(self.codec.name, rate=rate, options=dict(self.codec.options))
         assert isinstance(stream, AudioStream)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 class Encoder(Protocol):
     """One reply in one format: the bytes of `encode` and of the one `flush` at the end, joined, are one valid file.
 
-    A streamed reply is given as it is made. A `whole` one may be held back until `flush`, because only then can the
-    header (wav, flac) state the true length. A second `flush` gives nothing; `encode` after it is a ValueError.
+    A streamed reply is given as it is made. A `whole` one begins with its `head`, which states the true length (wav),
+    or is held back until `flush` (flac). A second `flush` gives nothing; `encode` after it is a ValueError.
     """
 
     media_type: ClassVar[str]
@@ -23,3 +23,6 @@ class Encoder(Protocol):
 
     def flush(self) -> bytes:
         """The rest of the file."""
+
+    def head(self, size: int) -> bytes:
+        """What a whole file begins with, once it is known that `encode` and `flush` gave `size` bytes."""

@@ -26,3 +26,6 @@ class PcmEncoder:
 
     def flush(self) -> bytes:
         return to_int16(self._resampler.flush()).tobytes()
+
+    def head(self, size: int) -> bytes:
+        return b""

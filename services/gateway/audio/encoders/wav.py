@@ -14,31 +14,26 @@ _BYTES_PER_SAMPLE = 2
 
 
 class WavEncoder:
-    """A streamed file begins with the header, whose two sizes say "unknown"; in a whole file they are exact."""
+    """A streamed file begins with a header whose sizes say "unknown"; the head of a whole file has the true ones."""
 
     media_type: ClassVar[str] = "audio/wav"
 
     def __init__(self, source_rate: int, target_rate: int, *, whole: bool = False) -> None:
         self._pcm = PcmEncoder(source_rate, target_rate)
         self._rate = target_rate
-        self._held = whole
         self._unsent = b"" if whole else _header(target_rate, _UNKNOWN, _UNKNOWN)
 
     def encode(self, samples: NDArray[np.float32]) -> bytes:
-        return self._send(self._pcm.encode(samples))
+        return self._after_header(self._pcm.encode(samples))
 
     def flush(self) -> bytes:
-        rest = self._pcm.flush()
-        if self._held:
-            self._held = False
-            size = len(self._unsent) + len(rest)
-            self._unsent = _header(self._rate, 36 + size, size) + self._unsent
-        return self._send(rest)
+        return self._after_header(self._pcm.flush())
 
-    def _send(self, data: bytes) -> bytes:
+    def head(self, size: int) -> bytes:
+        return _header(self._rate, 36 + size, size)
+
+    def _after_header(self, data: bytes) -> bytes:
         data, self._unsent = self._unsent + data, b""
-        if self._held:
-            data, self._unsent = b"", data
         return data
 
 

@@ -26,8 +26,8 @@ from services.runtime.errors import GenerationFailed, InvalidRequest, TooLarge, 
 
 # A tenth of a second: less is a click, not an utterance.
 _FEWEST_FRAMES = 5
-# No tokenizer packs more text into a token; saves encoding what cannot fit.
-_MOST_CHARACTERS_PER_TOKEN = 16
+# Of a text with its transcript, ten minutes of speech: encoding takes the event loop a microsecond a character.
+_MOST_CHARACTERS = 8192
 
 # Prompt ids, the speaker in them, and how many tokens at least the model writes before the first frame.
 _Begun = tuple[tuple[int, ...], Speaker | None, int]
@@ -67,8 +67,6 @@ class SparkFamily:
         """The model finds out the language."""
         if not text.strip():
             raise InvalidRequest("There is no text to speak.", field="text")
-        if len(text) > self.engine_model.context * _MOST_CHARACTERS_PER_TOKEN:
-            raise TooLarge(f"{len(text)} characters exceed the context of the model.", field="text")
         ids, speaker, prelude = self._begin(text, voice)
         return Prompt(ids, speaker, self._limits(text, len(ids), prelude), prelude)
 
@@ -99,15 +97,22 @@ class SparkFamily:
     def _clone(self, text: str, speaker: Speaker) -> _Begun:
         self._require(Capability.CLONE)
         heard = self._rules.heard(speaker)
-        ids = self._prompts.clone(self._tokenizer.encode(text), heard.global_tokens)
+        ids = self._prompts.clone(self._encoded(text), heard.global_tokens)
         return ids, _named(speaker, heard), 1
 
     def _continuation(self, text: str, speaker: Speaker, context: tuple[Turn, ...]) -> _Begun:
         self._require(Capability.CLONE_WITH_TRANSCRIPT)
         heard = self._rules.heard(speaker)
         transcript, codes = self._reference(context)
-        spoken = self._tokenizer.encode(transcript + text)
+        spoken = self._encoded(text, transcript)
         return self._prompts.continuation(spoken, heard.global_tokens, codes), _named(speaker, heard), 0
+
+    def _encoded(self, text: str, transcript: str = "") -> tuple[int, ...]:
+        """The words of a recording, then the text."""
+        if len(transcript) + len(text) > _MOST_CHARACTERS:
+            field = "text" if len(text) > len(transcript) else "transcript"
+            raise TooLarge(f"{len(transcript) + len(text)} characters are more than a model can speak.", field=field)
+        return self._tokenizer.encode(transcript + text)
 
     def _reference(self, context: tuple[Turn, ...]) -> tuple[str, tuple[int, ...]]:
         """Words and codes of the recording that the speech continues."""
@@ -125,7 +130,7 @@ class SparkFamily:
             raise InvalidRequest("This model continues no turn in a designed voice.", field="context")
         if voice.design not in (known.design for known in self.description.built_in_voices):
             raise Unsupported(f"This model has no voice {voice.design.id}.")
-        encoded = self._tokenizer.encode(text)
+        encoded = self._encoded(text)
         if voice.speaker is None:
             return self._prompts.design(encoded, voice.design), None, self._rules.global_token_count + 3
         pinned = self._rules.made_up(voice.speaker)
