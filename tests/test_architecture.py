@@ -41,6 +41,7 @@ EXTRAS = {
 GATEWAY_LAYERS = {
     "audio": set(),
     "clients": set(),
+    "http": set(),
     "text": {"request"},
     "voices": {"metrics", "replacement", "reply", "request", "stages"},
     "rest": {"audio.encoders", "interface", "reply", "request", "voices.voice"},

@@ -5,7 +5,8 @@ import asyncio
 from prometheus_client import CollectorRegistry
 
 from services.gateway.gateway import Gateway, Limits
-from services.gateway.http_server import Address, HttpServer
+from services.gateway.http.connections import Connections
+from services.gateway.http.server import Address, HttpServer
 from services.gateway.rest.app import RestOptions, create_app
 from services.gateway.rpc.model_servicer import ModelServicer
 from services.gateway.rpc.speech_servicer import SpeechServicer
@@ -27,7 +28,8 @@ class GatewayProcess:
         self.gateway = Gateway(stages, VoiceStore(settings.database_url), limits, registry)
         self.grpc = StageServer(_services(self.gateway, stages), settings, registry)
         app = create_app(self.gateway, registry, _rest_options(settings))
-        self.http = HttpServer(app, Address(settings.host, settings.http_port))
+        connections = Connections(settings.http_limits, registry)
+        self.http = HttpServer(app, Address(settings.host, settings.http_port), connections)
 
     async def start(self) -> None:
         """Raises OSError or RuntimeError when a port is taken, and the database's errors."""
@@ -62,4 +64,4 @@ def _services(gateway: Gateway, stages: Stages) -> tuple[Service, Service]:
 
 def _rest_options(settings: GatewaySettings) -> RestOptions:
     origins = tuple(origin.strip() for origin in settings.cors_origins.split(",") if origin.strip())
-    return RestOptions(settings.api_key, origins, settings.max_body_bytes)
+    return RestOptions(settings.api_key, origins, settings.body_limits)

@@ -1,12 +1,25 @@
 """Settings of the gateway."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from services.gateway.admission import AdmissionPolicy
+from services.gateway.http.limits import HttpLimits, networks
+from services.gateway.rest.body_limits import BodyLimits
 from services.runtime.settings import Port, ServerSettings
+
+_MEBIBYTE = 1024 * 1024
+
+
+def _of_networks(text: str) -> str:
+    networks(text)
+    return text
+
+
+Networks = Annotated[str, AfterValidator(_of_networks)]
 
 
 class GatewaySettings(ServerSettings):
@@ -39,7 +52,22 @@ class GatewaySettings(ServerSettings):
     pause_seconds: float = Field(0.1, ge=0, le=5, description="Silence between segments of a long text.")
     api_key: str = Field("", description="Key that REST callers must send as bearer; empty lets everybody in.")
     cors_origins: str = Field("", description="Comma-separated origins of web pages that may call; * for all.")
-    max_body_bytes: int = Field(25 * 1024 * 1024, gt=0, description="Largest HTTP request body.")
+    max_json_bytes: int = Field(
+        4 * _MEBIBYTE, gt=0, description="Largest body in JSON; larger recordings come as multipart/form-data."
+    )
+    max_json_values: int = Field(10_000, gt=0, description="Most values in a body in JSON.")
+    max_upload_bytes: int = Field(25 * _MEBIBYTE, gt=0, description="Largest body as multipart/form-data.")
+    max_head_bytes: int = Field(32 * 1024, gt=0, description="Largest head of an HTTP request.")
+    head_seconds: float = Field(10.0, gt=0, description="How long the head of an HTTP request may take.")
+    body_seconds: float = Field(60.0, gt=0, description="How long the body of an HTTP request may take.")
+    body_bytes_per_second: int = Field(10_000, gt=0, description="A body that keeps this rate may take longer.")
+    idle_seconds: float = Field(30.0, gt=0, description="How long an HTTP connection may be idle between requests.")
+    max_connections: int = Field(2000, gt=0, description="Most HTTP connections at once.")
+    max_connections_per_address: int = Field(256, ge=0, description="Most of them of one address; 0: no bound.")
+    trusted_proxies: Networks = Field(
+        "127.0.0.0/8, ::1",
+        description="Comma-separated addresses and networks of proxies, each of which speaks for many callers.",
+    )
 
     @property
     def database_url(self) -> str:
@@ -48,3 +76,22 @@ class GatewaySettings(ServerSettings):
     @property
     def admission(self) -> AdmissionPolicy:
         return AdmissionPolicy(self.max_requests, self.max_first_sound_seconds, self.admission_wait_seconds)
+
+    @property
+    def body_limits(self) -> BodyLimits:
+        return BodyLimits(self.max_json_bytes, self.max_json_values, self.max_upload_bytes)
+
+    @property
+    def http_limits(self) -> HttpLimits:
+        return HttpLimits(
+            head_seconds=self.head_seconds,
+            head_bytes=self.max_head_bytes,
+            body_seconds=self.body_seconds,
+            body_bytes_per_second=self.body_bytes_per_second,
+            # So much is dropped of one that was refused, before the connection is.
+            body_bytes=2 * max(self.max_json_bytes, self.max_upload_bytes),
+            idle_seconds=self.idle_seconds,
+            connections=self.max_connections,
+            connections_per_address=self.max_connections_per_address,
+            proxies=networks(self.trusted_proxies),
+        )

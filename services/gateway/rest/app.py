@@ -1,6 +1,6 @@
 """Puts the HTTP side of the gateway together: routes, middleware, error handlers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from services.gateway.interface import SpeechGateway
 from services.gateway.rest import openai, probes
+from services.gateway.rest.body_limits import BodyLimits
 from services.gateway.rest.errors import ErrorBody, invalid, refused
 from services.gateway.rest.middleware.api_key import ApiKey
 from services.gateway.rest.middleware.body_limit import BodyLimit
@@ -23,7 +24,6 @@ from services.gateway.rest.middleware.request_id import RequestId
 
 ROUTERS = (*openai.ROUTERS, probes.router)
 _EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
-_MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,7 @@ class RestOptions:
 
     api_key: str = ""
     cors_origins: tuple[str, ...] = ()
-    max_body_bytes: int = 25 * _MEBIBYTE
-
-    def __post_init__(self) -> None:
-        if self.max_body_bytes <= 0:
-            raise ValueError(f"the largest body must be positive, not {self.max_body_bytes} bytes")
+    body_limits: BodyLimits = field(default_factory=BodyLimits)
 
 
 def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
@@ -79,5 +75,5 @@ def _middleware(registry: CollectorRegistry, options: RestOptions) -> list[Middl
         Middleware(Errors),
         Middleware(ApiKey, key=options.api_key),
         Middleware(Disconnect),
-        Middleware(BodyLimit, max_bytes=options.max_body_bytes),
+        Middleware(BodyLimit, limits=options.body_limits),
     ]

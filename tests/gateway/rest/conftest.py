@@ -1,7 +1,6 @@
 """A gateway that replays a script, behind a real HTTP server on a free port."""
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,9 +8,11 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-import uvicorn
 from prometheus_client import CollectorRegistry
 
+from services.gateway.http.connections import Connections
+from services.gateway.http.limits import HttpLimits
+from services.gateway.http.server import Address, HttpServer
 from services.gateway.interface import ModelName
 from services.gateway.reply import Reply, Usage
 from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
@@ -115,29 +116,17 @@ class ScriptedGateway:
 
 @asynccontextmanager
 async def _serve(
-    gateway: ScriptedGateway, registry: CollectorRegistry, options: RestOptions | None = None
+    gateway: ScriptedGateway, registry: CollectorRegistry, options: RestOptions | None, limits: HttpLimits
 ) -> AsyncIterator[httpx.AsyncClient]:
-    config = uvicorn.Config(create_app(gateway, registry, options), log_config=None, lifespan="off")
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        await server.startup(sockets=[listener])
-        try:
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
-                yield client
-        finally:
-            await _close(server)
-
-
-async def _close(server: uvicorn.Server) -> None:
-    """As `server.shutdown`, which would sleep."""
-    for listening in server.servers:
-        listening.close()
-    for connection in list(server.server_state.connections):
-        connection.shutdown()
-    await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+    app = create_app(gateway, registry, options)
+    server = HttpServer(app, Address("127.0.0.1", 0), Connections(limits, registry))
+    await server.start()
+    url = f"http://127.0.0.1:{server.port}"
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
+            yield client
+    finally:
+        await server.stop(0)
 
 
 @pytest.fixture
@@ -155,8 +144,8 @@ async def serve(gateway: ScriptedGateway, registry: CollectorRegistry) -> AsyncI
     """Serves the scripted gateway with the given options; gives a client for it."""
     async with AsyncExitStack() as stack:
 
-        async def start(options: RestOptions | None = None) -> httpx.AsyncClient:
-            return await stack.enter_async_context(_serve(gateway, registry, options))
+        async def start(options: RestOptions | None = None, limits: HttpLimits | None = None) -> httpx.AsyncClient:
+            return await stack.enter_async_context(_serve(gateway, registry, options, limits or HttpLimits()))
 
         yield start
 

@@ -1,36 +1,54 @@
-"""Limits the size of a request body while it is read, whatever its headers say."""
+"""Limits the size of a request body: before it is read where its length is told, and else while it is read."""
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.gateway.rest.body_limits import BodyLimits, is_upload
+from services.gateway.rest.json_values import JsonValues
+from services.runtime.errors import TooLarge
+
 
 class BodyLimit:
-    """Raises HTTPException from `receive`: the framework would replace any other exception by one of its own."""
+    """What is not read any more is dropped by the server, so that its sender reads the reply."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        size = 0
+        headers = Headers(scope=scope)
+        # 0 for one that comes in chunks. The server has checked its form.
+        self._limits.check(int(headers.get("content-length", "0")), is_upload(headers))
+        await self._app(scope, _Body(receive, self._limits, is_upload(headers)).receive, send)
 
-        async def limited() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self._max_bytes:
-                await self._discard(message, receive)
-                raise HTTPException(413, f"The body is larger than {self._max_bytes} bytes.")
-            return message
 
-        await self._app(scope, limited, send)
+class _Body:
+    """Raises HTTPException: the framework would replace any other by one of its own."""
 
-    async def _discard(self, message: Message, receive: Receive) -> None:
-        """Reads and drops up to the same size again: a client that is cut off while it sends never reads the reply."""
-        discarded = 0
-        while message.get("more_body", False) and discarded <= self._max_bytes:
-            message = await receive()
-            discarded += len(message.get("body", b""))
+    def __init__(self, receive: Receive, limits: BodyLimits, upload: bool) -> None:
+        self._receive = receive
+        self._limits = limits
+        self._upload = upload
+        self._size = 0
+        self._values = JsonValues()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        try:
+            self._count(message.get("body", b""))
+        except TooLarge as exc:
+            raise HTTPException(413, exc.message) from exc
+        except UnicodeError as exc:
+            raise HTTPException(400, "The body is not UTF-8.") from exc
+        return message
+
+    def _count(self, piece: bytes) -> None:
+        self._size += len(piece)
+        self._limits.check(self._size, self._upload)
+        if not self._upload:
+            self._values.feed(piece)
+            self._limits.check_values(self._values.count)

@@ -10,7 +10,10 @@ from services.gateway.rest.dependencies import TheGateway
 from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
 from services.gateway.voices.voice import VoiceResource
 
-router = APIRouter(tags=["OpenAI"])
+# Of a form, beside its file.
+_MAX_FIELD_BYTES = 256 * 1024
+
+router = APIRouter(tags=["OpenAI"], form_limits={"max_files": 1, "max_fields": 16, "max_part_size": _MAX_FIELD_BYTES})
 
 _FIELDS = {"audio": "audio_sample", "voice_id": "id", "display_name": "name"}
 

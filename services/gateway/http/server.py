@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from services.gateway.http.connection import ConnectionFactory
+from services.gateway.http.connections import Connections
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,9 @@ class Address:
 
 
 class HttpServer:
-    def __init__(self, app: FastAPI, address: Address) -> None:
+    def __init__(self, app: ASGIApp, address: Address, connections: Connections) -> None:
         self._address = address
-        self._server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        self._server = _Server(_config(app, connections))
         self.port = 0
 
     async def start(self) -> None:
@@ -41,6 +44,19 @@ class HttpServer:
         self._server.config.timeout_graceful_shutdown = round(grace)
         self._server.should_exit = True
         await self._serving
+
+
+def _config(app: ASGIApp, connections: Connections) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        # uvicorn only calls it.
+        http=ConnectionFactory(connections),  # type: ignore[arg-type]
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=connections.limits.idle_seconds,  # type: ignore[arg-type]  # Of any fraction.
+    )
 
 
 class _Server(uvicorn.Server):

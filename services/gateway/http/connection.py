@@ -1,0 +1,258 @@
+"""One HTTP connection: uvicorn's, with bounds on time, size and number of what a caller sends.
+
+uvicorn waits for ever for the rest of a head or a body, and takes heads and queues of requests of any length.
+"""
+
+import asyncio
+from enum import Enum, auto
+from typing import Any
+
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from services.gateway.http.connections import Connections
+from services.gateway.http.refusal import LARGE_HEAD, LATE_BODY, LATE_HEAD, MALFORMED, TOO_MANY_QUEUED, Refusal
+
+# A function in the scope of a request: closes its connection, so that no reply can be taken for a whole one.
+BREAK_OFF = "voxline.break_off"
+# What is parsed in one go: what it costs holds up everybody else.
+_READ_BYTES = 16 * 1024
+# Requests that were sent before the reply to the one before them.
+_MAX_QUEUED = 4
+# For so long a caller who was refused may still send, so that it reads why.
+_LINGER_SECONDS = 1.0
+# Bytes of a body in chunks, with their sizes, for each that counts.
+_MAX_OVERHEAD = 16
+
+
+class _Awaited(Enum):
+    HEAD = auto()
+    BODY = auto()
+    # The next request, or the end.
+    NOTHING = auto()
+
+
+class _Refused(Exception):
+    """Ends the parser's work."""
+
+
+class Connection(HttpToolsProtocol):
+    def __init__(
+        self, connections: Connections, config: Config, server_state: ServerState, app_state: dict[str, Any]
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._connections = connections
+        self._limits = connections.limits
+        self._awaited = _Awaited.HEAD
+        self._clock: asyncio.TimerHandle | None = None
+        self._since = 0.0
+        self._message_begun = False
+        # Of what is awaited, as they came; and of the body alone.
+        self._raw_bytes = self._body_bytes = 0
+        self._refusal: Refusal | None = None
+        self._address = ""
+        # The request that is being answered; `cycle` is the latest, which may be queued.
+        self._running: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._address = self.client[0] if self.client else ""
+        self._await_head()
+        if refusal := self._connections.add(self._address):
+            self._refuse(refusal)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.remove(self._address)
+        self._stop_clock()
+        self._end_requests()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        self._unset_keepalive_if_required()
+        if self._awaited is _Awaited.NOTHING:
+            self._await_head()
+        self._raw_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+            self._check_size()
+        except (httptools.HttpParserError, _Refused):
+            self._refuse(self._refusal or MALFORMED)
+        except httptools.HttpParserUpgrade:
+            pass  # To nothing that is spoken here: it is answered as any other request.
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {BREAK_OFF: {"call": self._break_off}}
+        if self._awaited is not _Awaited.HEAD:
+            self._await_head()
+        self._message_begun = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= self._limits.headers:
+            raise self._refused(LARGE_HEAD)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= _MAX_QUEUED:
+            raise self._refused(TOO_MANY_QUEUED)
+        super().on_headers_complete()
+        self._await(_Awaited.BODY)
+        self._at(self._since + self._limits.body_seconds, self._look_at_body)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._await(_Awaited.NOTHING)
+        self._stop_clock()
+        if self.cycle.response_complete and not self.pipeline:  # uvicorn has begun to wait, and has given it up.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _await_head(self) -> None:
+        self._message_begun = False
+        self._await(_Awaited.HEAD)
+        self._at(self._since + self._limits.head_seconds, self._head_is_late)
+
+    def _await(self, awaited: _Awaited) -> None:
+        self._awaited, self._since = awaited, self.loop.time()
+        self._raw_bytes = self._body_bytes = 0
+
+    def _at(self, when: float, look: Any) -> None:
+        self._stop_clock()
+        self._clock = self.loop.call_at(when, look)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _head_is_late(self) -> None:
+        if self._replying:
+            self._at(self.loop.time() + self._limits.head_seconds, self._head_is_late)
+        elif self._message_begun:
+            self._refuse(LATE_HEAD)
+        else:
+            self._connections.refused(LATE_HEAD)
+            self.transport.close()
+
+    def _look_at_body(self) -> None:
+        """Again when it would be late if no more came. A request that is queued is not read."""
+        limits, now = self._limits, self.loop.time()
+        late_at = self._since + max(limits.body_seconds, self._body_bytes / limits.body_bytes_per_second)
+        if self.pipeline:
+            late_at = now + limits.body_seconds
+        if late_at > now:
+            self._at(late_at, self._look_at_body)
+        else:
+            self._refuse(LATE_BODY)
+
+    @property
+    def _replying(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _check_size(self) -> None:
+        if self._awaited is _Awaited.HEAD and self._raw_bytes > self._limits.head_bytes:
+            raise self._refused(LARGE_HEAD)
+        # Chunks may have headers behind them, and comments on each.
+        if self._awaited is _Awaited.BODY and (
+            self._body_bytes > self._limits.body_bytes
+            or self._raw_bytes > _MAX_OVERHEAD * self._body_bytes + self._limits.head_bytes
+        ):
+            raise self._refused(MALFORMED)
+
+    def _refused(self, refusal: Refusal) -> _Refused:
+        self._refusal = refusal
+        return _Refused()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Says why where nothing has been said yet, and ends the connection; whoever works for it is told."""
+        self._refusal = refusal
+        self._connections.refused(refusal)
+        self._stop_clock()
+        if self._running is not None and self._running.response_started and self._replying:
+            self._break_off()
+            return
+        self._end_requests()
+        self.transport.write(refusal.reply())
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _break_off(self) -> None:
+        self._end_requests()
+        self.transport.close()
+
+    def _end_requests(self) -> None:
+        """Tells whoever answers that nobody listens: uvicorn tells it only of the latest request."""
+        self.pipeline.clear()
+        if self._running is not None and self._replying:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+
+class Reader(asyncio.BufferedProtocol):
+    """Gives a connection little at a time, and the others a turn in between. `buffer` may be shared: it is read at
+    once.
+    """
+
+    def __init__(self, connection: Connection, buffer: bytearray) -> None:
+        self._connection = connection
+        self._buffer = buffer
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+        self._connection.connection_made(transport)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._connection.data_received(bytes(self._buffer[:nbytes]))
+        if nbytes == len(self._buffer) and not self._connection.flow.read_paused:
+            self._transport.pause_reading()
+            self._connection.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._connection.flow.read_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def eof_received(self) -> None:
+        self._connection.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
+
+
+class ConnectionFactory:
+    """What uvicorn calls for each connection."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._buffer = bytearray(_READ_BYTES)
+
+    def __call__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> Reader:
+        return Reader(Connection(self._connections, config, server_state, app_state), self._buffer)

@@ -1,0 +1,69 @@
+"""Replies that the connection itself gives, because no handler can: in OpenAI's form, and its last."""
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+
+_LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """`reason` names it in the metric."""
+
+    reason: str
+    status: HTTPStatus
+    type: str
+    code: str
+    message: str
+
+    def reply(self) -> bytes:
+        error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
+        body = json.dumps({"error": error}).encode()
+        head = [
+            f"HTTP/1.1 {self.status.value} {self.status.phrase}",
+            "content-type: application/json",
+            f"content-length: {len(body)}",
+            "connection: close",
+            *(["retry-after: 1"] if self.status in _LATER else []),
+        ]
+        return "\r\n".join([*head, "", ""]).encode() + body
+
+
+_CALLER = "invalid_request_error"
+
+LATE_HEAD = Refusal(
+    "late head", HTTPStatus.REQUEST_TIMEOUT, _CALLER, "request_timeout", "The head of the request did not come in time."
+)
+LATE_BODY = Refusal(
+    "late body", HTTPStatus.REQUEST_TIMEOUT, _CALLER, "request_timeout", "The body of the request did not come in time."
+)
+LARGE_HEAD = Refusal(
+    "large head",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    _CALLER,
+    "too_large",
+    "The head of the request is too large.",
+)
+MALFORMED = Refusal("malformed", HTTPStatus.BAD_REQUEST, _CALLER, "invalid_value", "This is no HTTP request.")
+TOO_MANY = Refusal(
+    "connections",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "server_error",
+    "unavailable",
+    "The server has as many connections as it takes; come again later.",
+)
+TOO_MANY_OF_ADDRESS = Refusal(
+    "connections of one address",
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "rate_limit_error",
+    "overloaded",
+    "Your address has as many connections as one may have; use them again, or close some.",
+)
+TOO_MANY_QUEUED = Refusal(
+    "queued requests",
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "rate_limit_error",
+    "overloaded",
+    "Too many requests wait on this connection for the reply to the first.",
+)

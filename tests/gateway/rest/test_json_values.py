@@ -1,0 +1,48 @@
+"""The values of a JSON text, counted without parsing it."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.rest.json_values import JsonValues
+
+TEXTS = st.text('"\\,[{:\n\u00e9a', max_size=12)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def number(value) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(number, inner))
+
+
+def empty(value) -> int:
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else (not inner) + sum(map(empty, inner))
+
+
+@given(VALUES, st.lists(st.integers(0, 200), max_size=8), st.booleans())
+def test_it_counts_what_json_would_make_however_it_is_cut(value, cuts, escaped):
+    text = json.dumps(value, ensure_ascii=escaped).encode()
+    values, places = JsonValues(), [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    for start, end in pairwise(places):
+        values.feed(text[start:end])
+    # The bracket of an empty list or object announces a value that does not come.
+    assert values.count == number(value) + empty(value)
+
+
+def test_what_stands_in_a_text_does_not_count():
+    values = JsonValues()
+    values.feed(json.dumps({"input": '[{,"\\' * 50_000}).encode())
+    assert values.count == 2
+
+
+def test_other_encodings_are_refused():
+    with pytest.raises(UnicodeError):
+        JsonValues().feed("[1]".encode("utf-16-le"))
