@@ -26,7 +26,7 @@ class GatewayProcess:
         stages = Stages(Targets(settings.tokenizer, settings.llm, settings.detokenizer), settings.look_ahead_frames)
         limits = Limits(settings.admission, settings.pause_seconds)
         self.gateway = Gateway(stages, VoiceStore(settings.database_url), limits, registry)
-        self.grpc = StageServer(_services(self.gateway, stages), settings, registry)
+        self.grpc = StageServer(_services(self.gateway, stages), settings, registry, settings.grpc_bounds)
         app = create_app(self.gateway, registry, _rest_options(settings))
         connections = Connections(settings.http_limits, registry)
         self.http = HttpServer(app, Address(settings.host, settings.http_port), connections)

@@ -9,6 +9,8 @@ from pydantic_settings import SettingsConfigDict
 from services.gateway.admission import AdmissionPolicy
 from services.gateway.http.limits import HttpLimits, networks
 from services.gateway.rest.body_limits import BodyLimits
+from services.runtime.message_size import MessageLimits
+from services.runtime.server import Bounds
 from services.runtime.settings import Port, ServerSettings
 
 _MEBIBYTE = 1024 * 1024
@@ -62,6 +64,11 @@ class GatewaySettings(ServerSettings):
     body_seconds: float = Field(60.0, gt=0, description="How long the body of an HTTP request may take.")
     body_bytes_per_second: int = Field(10_000, gt=0, description="A body that keeps this rate may take longer.")
     idle_seconds: float = Field(30.0, gt=0, description="How long an HTTP connection may be idle between requests.")
+    max_message_bytes: int = Field(
+        _MEBIBYTE, gt=0, description="Largest message over gRPC, beside its recording, which may be as an upload."
+    )
+    max_grpc_connections: int = Field(2000, gt=0, description="Most gRPC connections at once.")
+    max_grpc_streams: int = Field(256, gt=0, description="Most calls at once on a gRPC connection; more wait.")
     max_connections: int = Field(2000, gt=0, description="Most HTTP connections at once.")
     max_connections_per_address: int = Field(256, ge=0, description="Most of them of one address; 0: no bound.")
     trusted_proxies: Networks = Field(
@@ -80,6 +87,11 @@ class GatewaySettings(ServerSettings):
     @property
     def body_limits(self) -> BodyLimits:
         return BodyLimits(self.max_json_bytes, self.max_json_values, self.max_upload_bytes)
+
+    @property
+    def grpc_bounds(self) -> Bounds:
+        messages = MessageLimits(self.max_message_bytes, self.max_upload_bytes)
+        return Bounds(messages, self.max_grpc_connections, self.max_grpc_streams, self.head_seconds)
 
     @property
     def http_limits(self) -> HttpLimits:

@@ -11,8 +11,10 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
+from google.protobuf.message import Message
 
 from services.runtime.errors import TAKEN_UP, Cancelled, GenerationFailed, VoxlineError, row, to_status
+from services.runtime.message_size import MessageLimits
 from services.runtime.metrics import RpcMetrics
 from services.runtime.request_context import RequestContext, entered
 
@@ -34,8 +36,11 @@ else:
 
 
 class RpcInterceptor(_ServerInterceptor):
-    def __init__(self, metrics: RpcMetrics) -> None:
+    """`limits`: of the messages that come; None where those who send them are trusted."""
+
+    def __init__(self, metrics: RpcMetrics, limits: MessageLimits | None = None) -> None:
         self._metrics = metrics
+        self._limits = limits
 
     async def intercept_service(
         self,
@@ -45,7 +50,9 @@ class RpcInterceptor(_ServerInterceptor):
         handler = await continuation(details)
         if handler is None or details.method.startswith(_UNLOGGED):
             return handler
-        return _wrapped(handler, details.method, lambda context: self._around(details.method, context))
+        assert handler.request_deserializer is not None
+        read = _bounded(handler.request_deserializer, self._limits) if self._limits else handler.request_deserializer
+        return _wrapped(handler, read, details.method, lambda context: self._around(details.method, context))
 
     @asynccontextmanager
     async def _around(self, method: str, context: "grpc.aio.ServicerContext[Request, Response]") -> AsyncIterator[None]:
@@ -88,10 +95,29 @@ async def _abort(context: "grpc.aio.ServicerContext[Request, Response]", error: 
     await context.abort(status.code, status.details, status.trailing_metadata or ())
 
 
+def _bounded(parse: "Callable[[bytes], Request]", limits: MessageLimits) -> "Callable[[bytes], Request]":
+    """`parse` is the FromString of a message class."""
+    cls: type[Message] = parse.__self__  # type: ignore[attr-defined]
+
+    def read(data: bytes) -> Request:
+        limits.check(data, cls)
+        return parse(data)
+
+    return read
+
+
 def _wrapped(
-    handler: "grpc.RpcMethodHandler[Request, Response]", method: str, around: "Around[Request, Response]"
+    handler: "grpc.RpcMethodHandler[Request, Response]",
+    read: Callable[[bytes], Request],
+    method: str,
+    around: "Around[Request, Response]",
 ) -> "grpc.RpcMethodHandler[Request, Response]":
-    """The same handler with `around` entered for the length of the call. A stage's stream says that it was taken up."""
+    """The same handler with `around` entered for the length of the call. A stage's stream says that it was taken up.
+
+    A single request is read in it too, so that an error of reading arrives as itself.
+    """
+    early = read if handler.request_streaming else None
+    late: Callable[[Any], Any] = (lambda request: request) if handler.request_streaming else read
     make: Callable[..., grpc.RpcMethodHandler[Request, Response]]
     if handler.response_streaming:
         stream = cast(
@@ -104,14 +130,14 @@ def _wrapped(
         ) -> AsyncIterator[Response]:
             if method.startswith(_STAGES):
                 await context.send_initial_metadata(TAKEN_UP)
-            async with around(context), aclosing(stream(request, context)) as responses:
+            async with around(context), aclosing(stream(late(request), context)) as responses:
                 async for response in responses:
                     yield response
 
         make = (
             grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
         )
-        return make(respond, handler.request_deserializer, handler.response_serializer)
+        return make(respond, early, handler.response_serializer)
 
     single = cast(
         "Callable[[object, grpc.aio.ServicerContext[Request, Response]], Awaitable[Response]]",
@@ -120,8 +146,8 @@ def _wrapped(
 
     async def answer(request: object, context: "grpc.aio.ServicerContext[Request, Response]") -> Response:
         async with around(context):
-            return await single(request, context)
+            return await single(late(request), context)
         raise AssertionError("an RPC context never swallows an error")
 
     make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
-    return make(answer, handler.request_deserializer, handler.response_serializer)
+    return make(answer, early, handler.response_serializer)

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from services.runtime.channel import KEEPALIVE_MS, MAX_MESSAGE_BYTES
 from services.runtime.interceptors import RpcInterceptor
+from services.runtime.message_size import MessageLimits
 from services.runtime.metrics import RpcMetrics
 from services.runtime.settings import ServerSettings
 
@@ -35,16 +36,44 @@ class Service:
     register: Callable[[grpc.aio.Server], None]
 
 
-class StageServer:
-    """Owns the gRPC server and the metrics listener of one process."""
+@dataclass(frozen=True)
+class Bounds:
+    """Of a server that anybody may call. `handshake_seconds`: until a connection has said that it speaks HTTP/2;
+    `streams`: calls at once on a connection, after which a client waits.
+    """
 
-    def __init__(self, services: Sequence[Service], settings: ServerSettings, registry: CollectorRegistry) -> None:
+    messages: MessageLimits
+    connections: int
+    streams: int
+    handshake_seconds: float
+
+    def options(self) -> list[tuple[str, int]]:
+        return [
+            ("grpc.max_receive_message_length", self.messages.largest),
+            ("grpc.max_allowed_incoming_connections", self.connections),
+            ("grpc.max_concurrent_streams", self.streams),
+            ("grpc.server_handshake_timeout_ms", int(self.handshake_seconds * 1000)),
+        ]
+
+
+class StageServer:
+    """Owns the gRPC server and the metrics listener of one process. `bounds`: None where its callers are trusted."""
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        settings: ServerSettings,
+        registry: CollectorRegistry,
+        bounds: Bounds | None = None,
+    ) -> None:
         self._settings = settings
         self._registry = registry
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # The stubs lack it.
         self._names = (*(service.name for service in services), health.OVERALL_HEALTH, READINESS)
         self._server = grpc.aio.server(
-            interceptors=[RpcInterceptor(RpcMetrics(registry))], options=_server_options(settings)
+            interceptors=[RpcInterceptor(RpcMetrics(registry), bounds.messages if bounds else None)],
+            # The last of a name counts.
+            options=[*_server_options(settings), *(bounds.options() if bounds else ())],
         )
         for service in services:
             service.register(self._server)

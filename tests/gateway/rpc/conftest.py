@@ -10,6 +10,7 @@ from services.gateway.rpc.speech_servicer import SpeechServicer
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import from_rpc_error
 from services.runtime.interceptors import RpcInterceptor
+from services.runtime.message_size import MessageLimits
 from services.runtime.metrics import RpcMetrics
 from voxline.v1 import model_pb2_grpc
 from voxline.v1 import text_to_speech_pb2 as pb
@@ -22,7 +23,8 @@ async def channel(stages, tmp_path):
     store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
     gateway = Gateway(stages, store, Limits(pause_seconds=0.0), registry)
     await store.start()
-    server = grpc.aio.server(interceptors=[RpcInterceptor(RpcMetrics(registry))])
+    interceptor = RpcInterceptor(RpcMetrics(registry), MessageLimits(400_000, 1_000_000))
+    server = grpc.aio.server(interceptors=[interceptor])
     pb_grpc.add_TextToSpeechServiceServicer_to_server(SpeechServicer(gateway), server)
     model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(stages), server)
     port = server.add_insecure_port("127.0.0.1:0")
