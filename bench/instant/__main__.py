@@ -40,11 +40,11 @@ def described(checkpoint: Path) -> ServedModel:
     )
 
 
-def stage(checkpoint: Path, pace: Pace, settings: ServerSettings) -> StageServer:
+def stage(checkpoint: Path, pace: Pace, frames_per_character: float, settings: ServerSettings) -> StageServer:
     model, speakers = described(checkpoint), SpeakerStore()
     assert model.detokenizer is not None
     tokens = SparkConfig.read(checkpoint).codec.speaker_encoder.token_num
-    llm = LlmServicer(InstantLlm(tokens, pace), model.revision, speakers)
+    llm = LlmServicer(InstantLlm(tokens, pace, frames_per_character), model.revision, speakers)
     hum = InstantDetokenizer(model.detokenizer.sample_rate, model.frames.frame_rate, pace)
     detokenizer = DetokenizerServicer(hum, model.frames, model.revision, speakers)
 
@@ -56,19 +56,22 @@ def stage(checkpoint: Path, pace: Pace, settings: ServerSettings) -> StageServer
     return StageServer([Service("voxline.stages.v1.ModelService", register)], settings, CollectorRegistry())
 
 
-async def serve(checkpoint: Path, pace: Pace, socket: Path) -> None:
+async def serve(checkpoint: Path, pace: Pace, frames_per_character: float, socket: Path) -> None:
     flags = ("--socket", str(socket), "--drain-seconds", "0")
     settings = load_settings(ServerSettings, flags, "python -m bench.instant")
-    await run_until_stopped(stage(checkpoint, pace, settings), asyncio.get_running_loop().create_future())
+    await run_until_stopped(
+        stage(checkpoint, pace, frames_per_character, settings), asyncio.get_running_loop().create_future()
+    )
 
 
 def main(
     model: Annotated[Path, typer.Option(help="Folder of the checkpoint that is told of.")],
     socket: Annotated[Path, typer.Option(help="Unix socket to listen on.")],
     rate: Annotated[float, typer.Option(help="Frames a second for each stream.")],
+    frames_per_character: Annotated[float, typer.Option(help="Frames that a text is spoken in.")] = 3.0,
 ) -> None:
     """Serves until it is told to stop."""
-    uvloop.run(serve(model, Pace(rate), socket))
+    uvloop.run(serve(model, Pace(rate), frames_per_character, socket))
 
 
 if __name__ == "__main__":

@@ -28,10 +28,11 @@ class InstantLlm:
 
     global_token_count: int
     pace: Pace
+    frames_per_character: float = _FRAMES_PER_CHARACTER
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress, None]:
         now, begun, sent = 0.0, time.monotonic(), 0
-        frames = _FRAMES_PER_CHARACTER * len(request.text)
+        frames = max(1, round(self.frames_per_character * len(request.text)))
         due = at_once if request.pace is None else Playhead(request.pace, 1, request.pace.first_frames, lambda: now).due
         speaker = request.voice.speaker or SparkSpeaker((_CODE,) * self.global_token_count).speaker()
         for frame in range(frames):
