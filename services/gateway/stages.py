@@ -94,9 +94,12 @@ class Stage:
     async def _ask(self) -> None:
         with request_context.entered(request_context.RequestContext(deadline=time.monotonic() + _ASK_SECONDS)):
             try:
-                answer = ServedModel.from_proto(await calls.unary(self._stub.GetModel, model_pb2.GetModelRequest()))
+                # A stage that is away is asked four times a second; what is new of it is logged below.
+                request = model_pb2.GetModelRequest()
+                answer = ServedModel.from_proto(await calls.unary(self._stub.GetModel, request, logging.DEBUG))
             except VoxlineError as exc:
-                self._now(f"the {self.name} stage does not answer", f"{self._target}: {exc.message}")
+                said = exc.__cause__.details() if isinstance(exc.__cause__, grpc.aio.AioRpcError) else exc.message
+                self._now(f"the {self.name} stage does not answer", f"{self._target}: {said}")
                 return
         if getattr(answer, self.name) is None:
             self._now(f"what answers as the {self.name} stage is none", self._target)

@@ -3,6 +3,7 @@ and cancels the RPC whenever its caller stops reading: breaking out of a bare gR
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -10,15 +11,20 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 
 from services.runtime import request_context
-from services.runtime.errors import from_rpc_error
+from services.runtime.errors import StageUnavailable, of_stage
+
+logger = logging.getLogger(__name__)
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-async def unary(method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
+async def unary(
+    method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", request: Request, level: int = logging.WARNING
+) -> Response:
+    """`level`: of the log line that a failure gets which callers are not told of."""
     options = _options()
-    with _our_errors():
+    with _our_errors(level):
         return await method(request, timeout=options.timeout, metadata=options.metadata)
 
 
@@ -117,8 +123,14 @@ def _options() -> _Options:
 
 
 @contextmanager
-def _our_errors() -> Iterator[None]:
+def _our_errors(level: int = logging.WARNING) -> Iterator[None]:
+    """What callers are not told is logged."""
     try:
         yield
     except grpc.aio.AioRpcError as exc:
-        raise from_rpc_error(exc) from exc
+        error = of_stage(exc)
+        if error.message != exc.details():
+            # A replica that is away is looked for many times; that it is away is told elsewhere, once.
+            level = logging.DEBUG if isinstance(error, StageUnavailable) else level
+            logger.log(level, "a call to a stage failed: %s %s", exc.code().name, exc.details())
+        raise error from exc

@@ -132,22 +132,25 @@ TABLE: Mapping[type[VoxlineError], Row] = {
     GenerationFailed: Row(_S.INTERNAL, 500, _SERVER, "generation_failed"),
 }
 
-# What a status means when no ErrorInfo of ours came with it (the channel itself failed, or a proxy answered).
+# What a status means when no ErrorInfo of ours came with it (the channel itself failed, or a proxy answered), and what
+# is said of it: gRPC's own words hold addresses. Any other status says that we have asked wrongly, or failed.
 _BY_STATUS: Mapping[grpc.StatusCode, type[VoxlineError]] = {
-    _S.INVALID_ARGUMENT: InvalidRequest,
-    _S.OUT_OF_RANGE: InvalidRequest,
-    _S.FAILED_PRECONDITION: InvalidRequest,
-    _S.UNAUTHENTICATED: Unauthenticated,
-    _S.PERMISSION_DENIED: Unauthenticated,
-    _S.NOT_FOUND: VoiceNotFound,
-    _S.ALREADY_EXISTS: VoiceExists,
     _S.RESOURCE_EXHAUSTED: Overloaded,
     # Nobody here has cancelled: that would be no error of the call. The server ends.
     _S.CANCELLED: StageUnavailable,
-    _S.UNIMPLEMENTED: Unsupported,
     _S.UNAVAILABLE: StageUnavailable,
     _S.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
+_MESSAGES: Mapping[type[VoxlineError], str] = {
+    Overloaded: "A stage has as much to do as it takes.",
+    StageUnavailable: "A stage cannot be reached.",
+    DeadlineExceeded: "A stage did not answer in time.",
+    GenerationFailed: "A stage failed; the log tells more under this request id.",
+}
+# What a caller of ours may have done wrong, as a stage sees it; and the first names of the fields that it set itself.
+_CALLERS_FAULT = (InvalidRequest, TooLarge)
+_CALLERS_FIELDS = ("audio", "sampling", "text", "transcript")
+_OURS = (Unauthenticated, VoiceNotFound, ModelNotFound, VoiceExists)
 _BY_REASON: Mapping[str, type[VoxlineError]] = {row.openai_code.upper(): cls for cls, row in TABLE.items()}
 
 
@@ -190,20 +193,32 @@ def to_status(error: VoxlineError) -> grpc.Status:
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> VoxlineError:
-    """The error that the other side raised: same class, message, field and retry time."""
-    message = error.details() or error.code().name
+    """The error that the other side raised: same class, message, field and retry time. What did not come from it says
+    nothing that may hold an address.
+    """
     cls, fields = _BY_STATUS.get(error.code(), GenerationFailed), {}
+    message = _MESSAGES[cls]
     retry_after = None
     said = False
     for detail in _details(error):
         info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
         if detail.Unpack(info) and info.domain == DOMAIN:
             cls, fields, said = _BY_REASON.get(info.reason, cls), dict(info.metadata), True
+            message = error.details() or error.code().name
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
     ours = cls(message, field=fields.get("field"), retry_after=retry_after)
     ours.broken = not said and any(key == TAKEN_UP[0][0] for key, _ in error.initial_metadata() or ())
     return ours
+
+
+def of_stage(error: grpc.aio.AioRpcError) -> VoxlineError:
+    """What the error of an inner hop is to the caller outside: its own mistake only where it set the field at fault."""
+    said = from_rpc_error(error)
+    field = (said.field or "").partition(".")[0]
+    if isinstance(said, _OURS) or (isinstance(said, _CALLERS_FAULT) and field not in _CALLERS_FIELDS):
+        return GenerationFailed(_MESSAGES[GenerationFailed])
+    return said
 
 
 def _packed(message: Any) -> AnyMessage:

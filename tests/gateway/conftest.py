@@ -52,7 +52,12 @@ from services.runtime.errors import (
     EngineDied,
     GenerationFailed,
     InvalidRequest,
+    ModelNotFound,
     StageUnavailable,
+    TooLarge,
+    Unauthenticated,
+    VoiceExists,
+    VoiceNotFound,
     VoxlineError,
     WrongRevision,
 )
@@ -94,9 +99,15 @@ def speaker_of(*global_tokens: int) -> Speaker:
     return Speaker(b"double" + bytes(token % 256 for token in global_tokens), global_tokens)
 
 
+NOT_THE_CALLERS = (InvalidRequest, TooLarge, Unauthenticated, VoiceNotFound, ModelNotFound, VoiceExists)
+
+
 def outcome(cls: type[VoxlineError], stage: str) -> type[VoxlineError]:
-    """What comes of an error that a stage answers with every time: replicas are changed first where that may help."""
-    changed = {} if stage == "tokenizer" else {EngineDied: GenerationFailed}
+    """What comes of an error without a field that a stage answers with every time: replicas are changed first where
+    that may help, and a mistake that the caller cannot have made is ours.
+    """
+    changed = dict.fromkeys(NOT_THE_CALLERS, GenerationFailed)
+    changed |= {} if stage == "tokenizer" else {EngineDied: GenerationFailed}
     return (changed | {WrongRevision: StageUnavailable}).get(cls, cls)
 
 

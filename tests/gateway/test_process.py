@@ -1,6 +1,8 @@
 """The whole process: both servers on one gateway, one drain."""
 
 import asyncio
+import contextlib
+import logging
 import signal
 import sys
 
@@ -59,6 +61,76 @@ async def test_both_sides_speak_and_share_one_registry(process, http):
     metrics = (await http.get("/metrics")).text
     assert 'voxline_gateway_requests_total{outcome="ok"} 2.0' in metrics
     assert "voxline_rpc_requests_total" in metrics
+
+
+def tracebacks(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.exc_info or "Traceback" in record.getMessage()]
+
+
+async def _kill(doubles) -> None:
+    for name in {"llm", "detokenizer"} & doubles.servers.keys():
+        await doubles.stop(name)
+
+
+async def _rest(process, http, doubles, leave: bool, stream_format: str) -> None:
+    with contextlib.suppress(httpx.RemoteProtocolError):
+        async with http.stream("POST", "/v1/audio/speech", json=SPEECH | {"stream_format": stream_format}) as reply:
+            async for _ in reply.aiter_raw():
+                if leave:
+                    return
+                await _kill(doubles)
+
+
+async def _grpc(process, http, doubles, leave: bool, streaming: bool) -> None:
+    async def requests():
+        yield pb.StreamingSynthesizeRequest(config=pb.SynthesizeRequest())
+        yield pb.StreamingSynthesizeRequest(text="Hello there.")
+
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{process.grpc.port}") as channel:
+        stub = pb_grpc.TextToSpeechServiceStub(channel)
+        whole = pb.SynthesizeRequest(text="Hello there.")
+        call = stub.StreamingSynthesize(requests()) if streaming else stub.Synthesize(whole)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            async for event in call:
+                if event.audio and leave:
+                    call.cancel()
+                    return
+                if event.audio:
+                    await _kill(doubles)
+
+
+@pytest.mark.parametrize("leave", [True, False], ids=["listener leaves", "stages die"])
+@pytest.mark.parametrize(
+    ("door", "how"),
+    [(_rest, "audio"), (_rest, "sse"), (_grpc, False), (_grpc, True)],
+    ids=["audio", "sse", "call", "text stream"],
+)
+async def test_a_broken_stream_is_no_traceback(process, http, doubles, caplog, door, how, leave):
+    async def hold(place: int) -> None:
+        if place == 5:
+            await asyncio.Event().wait()
+
+    doubles.llm.before = hold
+    with caplog.at_level(logging.INFO):
+        await door(process, http, doubles, leave, how)
+        await doubles.llm.live.until(0)
+        await doubles.detokenizer.live.until(0)
+        await process.stop()
+    assert not tracebacks(caplog)
+    assert any(record.message in ("http", "rpc") for record in caplog.records)
+
+
+async def test_a_reply_that_the_server_cuts_at_its_end_is_no_traceback(process, http, doubles, caplog):
+    async def hold(place: int) -> None:
+        await asyncio.Event().wait()
+
+    doubles.llm.before = hold
+    asking = asyncio.create_task(http.post("/v1/audio/speech", json=SPEECH))
+    await doubles.llm.live.until(1)
+    await process.stop()
+    with pytest.raises(httpx.RemoteProtocolError):
+        await asking
+    assert not tracebacks(caplog)
 
 
 async def test_drain_turns_away_first_and_lets_running_replies_end(process, http, doubles):

@@ -39,7 +39,7 @@ async def test_duplex_raises_the_error_of_its_requests(stage) -> None:
 
 
 async def test_duplex_raises_the_error_of_the_stage_and_closes_its_requests(stage) -> None:
-    stage.script.error = InvalidRequest("wrong codes", field="codes")
+    stage.script.error = InvalidRequest("wrong codes", field="text")
     closed = asyncio.Event()
 
     async def endless() -> AsyncGenerator:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.gateway.http.broken_off import BrokenOff
 from services.gateway.http.connection import ConnectionFactory
 from services.gateway.http.connections import Connections
 
@@ -48,7 +49,7 @@ class HttpServer:
 
 def _config(app: ASGIApp, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        BrokenOff(app),
         # uvicorn only calls it.
         http=ConnectionFactory(connections),  # type: ignore[arg-type]
         ws="none",

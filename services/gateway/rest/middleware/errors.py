@@ -6,7 +6,7 @@ from services.gateway.rest.errors import to_ours, to_response
 
 
 class Errors:
-    """Raises only our errors, and only after the reply has begun: the server then closes the connection."""
+    """Raises only our errors, and only after the reply has begun: the server then breaks the connection off."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

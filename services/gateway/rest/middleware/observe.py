@@ -49,7 +49,7 @@ class Observe:
             await self._app(scope, receive, send)
             return
         started = time.monotonic()
-        status = row(Cancelled("")).http
+        status, broken = row(Cancelled("")).http, None
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -65,16 +65,17 @@ class Observe:
         except Cancelled as exc:  # Nobody listens any more.
             status = row(exc).http
         except VoxlineError as exc:
-            status = row(exc).http
+            status, broken = row(exc).http, exc.message
             raise
         finally:
             self._metrics.in_flight.dec()
-            self._record(scope, status, time.monotonic() - started)
+            self._record(scope, status, broken, time.monotonic() - started)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, broken: str | None, seconds: float) -> None:
+        """`broken`: why a reply was that had begun."""
         route = str(getattr(scope.get("route"), "path", "unmatched"))
         self._metrics.requests.labels(scope["method"], route, status).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         if scope["path"] not in _UNLOGGED:
             fields = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 4)}
-            logger.info("http", extra=fields)
+            logger.info("http", extra=fields if broken is None else fields | {"broken": broken})
