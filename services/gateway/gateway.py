@@ -87,6 +87,9 @@ class Gateway:
         adopting = ("The stored voices are being looked through.",) if self._adopted is None else ()
         return (*draining, *(self._stages.reasons() or adopting))
 
+    async def until_ready_is(self, ready: bool) -> None:
+        await self._stages.until(lambda: (not self.ready()) is ready)
+
     def models(self) -> tuple[ModelName, ...]:
         aliases = tuple(ModelName(name, alias=True) for name in MODEL_ALIASES)
         try:
@@ -147,3 +150,4 @@ class Gateway:
         if model.revision.codec and model.revision.llm:
             await self._store.adopt(model.id, model.revision)
         self._adopted = model
+        self._stages.look_again()

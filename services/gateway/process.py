@@ -34,22 +34,37 @@ class GatewayProcess:
     async def start(self) -> None:
         """Raises OSError or RuntimeError when a port is taken, and the database's errors."""
         await self.gateway.start()
-        await self.grpc.start()
+        await self.grpc.start(serving=False)
+        self._following = asyncio.create_task(self._follow_readiness())
         await self.http.start()
 
     async def set_serving(self, serving: bool) -> None:
+        await self._follow_no_more()
         await self.grpc.set_serving(serving)
 
     async def drain(self) -> None:
         """Turns new callers away on both sides, lets running requests end, then stops."""
         self.gateway.drain()
-        await self.grpc.set_serving(False)
+        await self.set_serving(False)
         await asyncio.sleep(self._settings.drain_seconds)
         await self.stop(self._settings.grace_seconds)
 
     async def stop(self, grace: float | None = None) -> None:
+        await self._follow_no_more()
         await asyncio.gather(self.grpc.stop(grace), self.http.stop(grace or 0.0))
         await self.gateway.stop()
+
+    async def _follow_readiness(self) -> None:
+        """gRPC's health says what /readyz says."""
+        ready = False
+        while True:
+            await self.gateway.until_ready_is(not ready)
+            ready = not ready
+            await self.grpc.set_serving(ready)
+
+    async def _follow_no_more(self) -> None:
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
 
 
 def _services(gateway: Gateway, stages: Stages) -> tuple[Service, Service]:

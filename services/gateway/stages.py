@@ -182,10 +182,15 @@ class Stages:
         return tuple(stage.problem for stage in (self._llm, self._detokenizer) if stage.problem)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Waits until `condition` holds, which is looked at whenever a stage has answered or was lost."""
+        """Waits until `condition` holds, which is looked at whenever a stage has answered or was lost, and at each
+        `look_again`.
+        """
         while not condition():
             self._changed.clear()
             await self._changed.wait()
+
+    def look_again(self) -> None:
+        self._changed.set()
 
     def _change(self) -> None:
         """Takes up what the stages serve once they agree; what they agreed on before goes on until then."""

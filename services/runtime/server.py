@@ -83,7 +83,7 @@ class StageServer:
         self.port = 0
         self.metrics_port = 0
 
-    async def start(self) -> None:
+    async def start(self, serving: bool = True) -> None:
         """Raises RuntimeError or OSError when a port is taken, or a socket cannot be made."""
         settings = self._settings
         if settings.socket is None:
@@ -94,7 +94,7 @@ class StageServer:
         self.metrics_port = self._metrics.server_port
         await self._server.start()
         await self._health.set(LIVENESS, _HealthStatus.SERVING)
-        await self.set_serving(True)
+        await self.set_serving(serving)
         where = {"port": self.port} if settings.socket is None else {"socket": str(settings.socket)}
         logger.info("serving", extra=where | {"metrics_port": self.metrics_port})
 

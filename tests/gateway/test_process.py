@@ -133,6 +133,42 @@ async def test_a_reply_that_the_server_cuts_at_its_end_is_no_traceback(process, 
     assert not tracebacks(caplog)
 
 
+PUBLIC = ("", "readiness", "voxline.v1.TextToSpeechService", "voxline.v1.ModelService")
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("stage", ["llm", "detokenizer"])
+async def test_grpc_is_ready_when_the_gateway_is(process, http, doubles, stage):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{process.grpc.port}") as channel, asyncio.timeout(PATIENCE):
+        stub = health_pb2_grpc.HealthStub(channel)
+        watches = [stub.Watch(health_pb2.HealthCheckRequest(service=name)) for name in PUBLIC]
+
+        async def until(status: int) -> None:
+            for watch in watches:
+                while (await watch.read()).status != status:
+                    pass
+
+        await until(SERVING)
+        await doubles.stop(stage)
+        await until(NOT_SERVING)
+        assert process.gateway.ready()
+        alive = await stub.Check(health_pb2.HealthCheckRequest(service="liveness"))
+        assert alive.status == SERVING
+        await doubles.start(stage)
+        await until(SERVING)
+
+
+async def test_grpc_is_not_ready_before_the_stages_are(tmp_path):
+    settings = GatewaySettings(port=0, http_port=0, metrics_port=0, data_directory=tmp_path, llm="127.0.0.1:1")
+    process = GatewayProcess(settings)
+    await process.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{process.grpc.port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        for name, status in {**dict.fromkeys(PUBLIC, NOT_SERVING), "liveness": SERVING}.items():
+            assert (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status == status
+    await process.stop()
+
+
 async def test_drain_turns_away_first_and_lets_running_replies_end(process, http, doubles):
     async def hold(place: int) -> None:
         if place == 8:
@@ -161,6 +197,7 @@ async def test_taken_http_port_is_an_error(process, tmp_path):
     with pytest.raises(OSError, match="in use"):
         await second.start()
     await second.grpc.stop()
+    await second.set_serving(False)
     await second.gateway.stop()
 
 

@@ -56,7 +56,7 @@ async def test_reflection_lists_the_services(stage) -> None:
 
 async def test_metrics_count_each_outcome(stage) -> None:
     await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
-    stage.script.error = InvalidRequest("no")
+    stage.script.error = InvalidRequest("no", field="audio")
     with pytest.raises(InvalidRequest):
         await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
     url = f"http://127.0.0.1:{stage.server.metrics_port}/metrics"
