@@ -24,7 +24,7 @@ from services.gateway.voices.catalogue import VoiceCatalogue
 from services.gateway.voices.resolver import VoiceResolver
 from services.gateway.voices.store import VoiceStore
 from services.runtime.audio import Audio
-from services.runtime.errors import ModelNotFound, StageUnavailable, VoxlineError
+from services.runtime.errors import ModelNotFound, StageUnavailable, StoreUnavailable, VoxlineError
 from services.runtime.streams import peek
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Gateway:
         self._resolver = VoiceResolver(stages, store, self._metrics)
         generation, decoding = Generation(stages, self._metrics), Decoding(stages, self._metrics)
         self._synthesis = Synthesis(stages, self._resolver, generation, decoding, limits.pause_seconds)
+        self._metrics.database_up.set_function(lambda: not store.problem)
         self._draining = False
         self._adopted: Model | None = None
         self.voices = VoiceCatalogue(stages, store)
@@ -89,6 +90,9 @@ class Gateway:
 
     async def until_ready_is(self, ready: bool) -> None:
         await self._stages.until(lambda: (not self.ready()) is ready)
+
+    def degraded(self) -> tuple[str, ...]:
+        return (self._store.problem,) if self._store.problem else ()
 
     def models(self) -> tuple[ModelName, ...]:
         aliases = tuple(ModelName(name, alias=True) for name in MODEL_ALIASES)
@@ -135,7 +139,7 @@ class Gateway:
             model = self._stages.model()
             try:
                 await self._adopt(model)
-            except (OSError, SQLAlchemyError) as exc:
+            except (StoreUnavailable, SQLAlchemyError) as exc:
                 logger.warning("the stored voices cannot be looked through: %s", exc)
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
                 continue

@@ -55,6 +55,9 @@ class SpeechGateway(Protocol):
     def ready(self) -> tuple[str, ...]:
         """Why it is not ready, for people; empty when it is."""
 
+    def degraded(self) -> tuple[str, ...]:
+        """What it cannot do for now though it is ready, for people; empty when it can do all."""
+
     def models(self) -> tuple[ModelName, ...]:
         """The served model, then aliases. Only the aliases until the stages have answered."""
 

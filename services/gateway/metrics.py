@@ -41,6 +41,9 @@ class GatewayMetrics:
             buckets=_UNDERRUN,
             registry=registry,
         )
+        self.database_up = Gauge(
+            "voxline_gateway_database_up", "Whether the database of voices answers.", registry=registry
+        )
         self.empty_generations = Counter(
             "voxline_gateway_empty_generations", "Segments for which the LLM drew no code.", registry=registry
         )

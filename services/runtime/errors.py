@@ -85,6 +85,12 @@ class StageUnavailable(VoxlineError):
     retry_after_default = 1.0
 
 
+class StoreUnavailable(VoxlineError):
+    """The database of voices is away."""
+
+    retry_after_default = 1.0
+
+
 class EngineDied(StageUnavailable):
     """What computes in this replica is dead. Another replica may go on from what there is."""
 
@@ -126,6 +132,7 @@ TABLE: Mapping[type[VoxlineError], Row] = {
     Cancelled: Row(_S.CANCELLED, 499, _CLIENT, "cancelled"),
     Unsupported: Row(_S.UNIMPLEMENTED, 501, _CLIENT, "unsupported"),
     StageUnavailable: Row(_S.UNAVAILABLE, 503, _SERVER, "unavailable"),
+    StoreUnavailable: Row(_S.UNAVAILABLE, 503, _SERVER, "store_unavailable"),
     EngineDied: Row(_S.UNAVAILABLE, 503, _SERVER, "engine_died"),
     WrongRevision: Row(_S.FAILED_PRECONDITION, 503, _SERVER, "wrong_revision"),
     DeadlineExceeded: Row(_S.DEADLINE_EXCEEDED, 504, _SERVER, "timeout"),

@@ -25,6 +25,8 @@ async def readyz(gateway: TheGateway) -> Response:
     reasons = gateway.ready()
     if reasons:
         return JSONResponse({"status": "not ready", "reasons": reasons}, 503)
+    if degraded := gateway.degraded():
+        return JSONResponse({"status": "degraded", "reasons": degraded})
     return JSONResponse({"status": "ready"})
 
 

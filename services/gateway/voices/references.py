@@ -2,12 +2,13 @@
 
 import asyncio
 import hashlib
+from contextlib import suppress
 
 from services.contract.tokenization import TokenizedRecording
 from services.gateway.stages import Model, Stages
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import StoredVoice
-from services.runtime.errors import InvalidRequest, StageUnavailable, WrongRevision
+from services.runtime.errors import InvalidRequest, StageUnavailable, StoreUnavailable, WrongRevision
 
 # So often a replica of the right revision is looked for, with a pause of so many seconds.
 _ATTEMPTS, _PAUSE_SECONDS = 10, 0.1
@@ -28,10 +29,13 @@ class References:
         revision, digest = model.revision.codec, await audio_hash(audio)
         if not revision:  # Nothing can be remembered of a codec that does not tell what it is made of.
             return await self._tokenized(audio, model, keep=False)
-        if known := await self._store.reference(revision, digest):
-            return known
+        # While the database is away, nothing is remembered either.
+        with suppress(StoreUnavailable):
+            if known := await self._store.reference(revision, digest):
+                return known
         made = await self._tokenized(audio, model, keep=False)
-        await self._store.keep_reference(revision, digest, made)
+        with suppress(StoreUnavailable):
+            await self._store.keep_reference(revision, digest, made)
         return made
 
     async def recorded(self, audio: bytes, model: Model) -> TokenizedRecording:

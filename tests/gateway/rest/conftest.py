@@ -70,6 +70,7 @@ class ScriptedGateway:
     script: Sequence[Step] = (b"one", b"two")
     voices: ScriptedVoices = field(default_factory=ScriptedVoices)
     reasons: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     requests: list[SpeechRequest] = field(default_factory=list)
     contexts: list[request_context.RequestContext | None] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,6 +85,9 @@ class ScriptedGateway:
 
     def ready(self) -> tuple[str, ...]:
         return self.reasons
+
+    def degraded(self) -> tuple[str, ...]:
+        return self.lacks
 
     def models(self) -> tuple[ModelName, ...]:
         return (ModelName("voxline-small"), ModelName("org/other"), ModelName("tts-1", alias=True))

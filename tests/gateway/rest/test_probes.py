@@ -17,6 +17,14 @@ async def test_readiness_gives_its_reasons(client, gateway):
     assert (reply.status_code, reply.json()) == (503, {"status": "not ready", "reasons": ["draining"]})
 
 
+async def test_who_can_do_most_is_ready(client, gateway):
+    gateway.lacks = ("the database is away",)
+    reply = await client.get("/readyz")
+    assert (reply.status_code, reply.json()) == (200, {"status": "degraded", "reasons": ["the database is away"]})
+    gateway.drain()
+    assert (await client.get("/readyz")).status_code == 503
+
+
 async def test_there_is_no_readiness_below_v1(client):
     assert (await client.get("/v1/readyz")).status_code == 404
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 # PostgreSQL refuses to run as root; Debian's package brings this user.
 USER = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+# Popen would fork for it, which a process that has called gRPC does not survive.
+AS_USER = ("--reuid", "postgres", "--regid", "postgres", "--clear-groups") if USER else ()
 # The server ends with the process that started it, even where that one is killed.
-WITH_ITS_OWNER = ("setpriv", "--pdeathsig", "INT") if sys.platform == "linux" else ()
+WITH_ITS_OWNER = ("setpriv", *AS_USER, "--pdeathsig", "INT") if sys.platform == "linux" else ()
 # Its language sorts otherwise than bytes do, as on most installations.
 LOCALE = ("--encoding", "UTF8", "--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en")
 
@@ -26,12 +28,29 @@ def binaries() -> Path | None:
     return installed[-1].parent if installed else Path(found).resolve().parent if found else None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Cluster:
     """`directory`: of its socket; whoever can enter it is the superuser `postgres`."""
 
     programs: Path
     directory: Path
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        settings = ("fsync=off", "listen_addresses=", f"unix_socket_directories={self.directory}", "max_connections=50")
+        flags = [part for setting in settings for part in ("-c", setting)]
+        postgres = (*WITH_ITS_OWNER, self.programs / "postgres", "-D", self.directory / "data", *flags)
+        log = self.directory / "log"
+        with log.open("ab") as output:
+            self._server = subprocess.Popen(postgres, stdout=output, stderr=output, cwd=self.directory)
+        ready = (self.programs / "pg_isready", "-q", "-h", self.directory)
+        while subprocess.run(ready, cwd=self.directory).returncode:
+            assert self._server.poll() is None, log.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self._server.send_signal(2)  # Without waiting for its clients.
+        self._server.wait()
 
     @contextmanager
     def database(self, name: str) -> Iterator[str]:
@@ -51,12 +70,11 @@ def cluster(programs: Path) -> Iterator[Cluster]:
     directory = Path(tempfile.mkdtemp(prefix="voxline-postgresql-"))
     if USER:
         shutil.chown(directory, USER["user"], USER["group"])
-    data, log = directory / "data", directory / "log"
     try:
         initdb = (
             programs / "initdb",
             "--pgdata",
-            data,
+            directory / "data",
             "--username",
             "postgres",
             "--auth",
@@ -65,18 +83,11 @@ def cluster(programs: Path) -> Iterator[Cluster]:
             *LOCALE,
         )
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=directory, **USER)
-        settings = ("fsync=off", "listen_addresses=", f"unix_socket_directories={directory}", "max_connections=50")
-        flags = [part for setting in settings for part in ("-c", setting)]
-        postgres = (*WITH_ITS_OWNER, programs / "postgres", "-D", data, *flags)
-        with log.open("wb") as output:
-            server = subprocess.Popen(postgres, stdout=output, stderr=output, cwd=directory, **USER)
+        running = Cluster(programs, directory)
+        running.start()
         try:
-            while subprocess.run((programs / "pg_isready", "-q", "-h", directory), cwd=directory).returncode:
-                assert server.poll() is None, log.read_text()
-                time.sleep(0.05)
-            yield Cluster(programs, directory)
+            yield running
         finally:
-            server.send_signal(2)  # Without waiting for its clients.
-            server.wait()
+            running.stop()
     finally:
         shutil.rmtree(directory)
