@@ -24,7 +24,7 @@ class RunningStack:
     pids: Mapping[str, int]
 
     def metrics_url(self, stage: str) -> str:
-        """Of tokenizer, llm or detokenizer; the gateway's are at `url`/metrics."""
+        """Of any of the four."""
         return f"http://{LOOPBACK}:{self.metrics_ports[stage]}/metrics"
 
 
@@ -37,5 +37,5 @@ def running_stack(
         whole = Stack(model, ports, sockets, database=f"sqlite:///{directory}/voices.db")
         with running(whole.programs(), directory, start_seconds) as programs:
             programs.until_ready(f"{whole.url}/readyz")
-            metrics = {stage: int(programs.logged(stage, r'"metrics_port": (\d+)')) for stage in STAGES}
+            metrics = {stage: int(programs.logged(stage, r'"metrics_port": (\d+)')) for stage in (*STAGES, "gateway")}
             yield RunningStack(whole.url, f"{LOOPBACK}:{ports.grpc}", metrics, model.name, programs.pids)

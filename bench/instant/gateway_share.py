@@ -44,13 +44,13 @@ def first_audio(model: Path, directory: Path, system: System, streams: int, real
     """
     rush = Open(1.0, real.reply_rate)
     pace = max(real.audio_rate / streams, _LEAST_PACE)
-    with _instant_system(model, directory, system, _frame_rate(model) * pace) as instant:
+    with _instant_system(model, directory, system, _frame_rate(model) * pace) as (instant, port):
         measure(instant, Closed(1), Effort(4, 0))
         # The gateway lets in the more the more it has seen served.
         measure(instant, rush, Effort(0, _WARM_UP_SECONDS))
-        before = _served(instant)
+        before = _served(port)
         alone = measure(instant, rush, Effort(0, _SECONDS))
-        seconds, count = (now - then for now, then in zip(_served(instant), before, strict=True))
+        seconds, count = (now - then for now, then in zip(_served(port), before, strict=True))
     return {
         "CPU-s per audio-s before instant stages": alone.cpu[_GATEWAY],
         f"ttfa p50 before instant stages at {streams} streams, ms": 1000 * alone.ttfa_p50,
@@ -61,7 +61,8 @@ def first_audio(model: Path, directory: Path, system: System, streams: int, real
 
 
 @contextmanager
-def _instant_system(model: Path, directory: Path, system: System, rate: float) -> Iterator[System]:
+def _instant_system(model: Path, directory: Path, system: System, rate: float) -> Iterator[tuple[System, int]]:
+    """With the port of the gateway's metrics."""
     folder = directory / "instant"
     folder.mkdir()
     with held_ports(LOOPBACK) as ports, socket_directory() as sockets:
@@ -74,7 +75,8 @@ def _instant_system(model: Path, directory: Path, system: System, rate: float) -
         gateway = next(program for program in whole.programs() if program.name == _GATEWAY)
         with running([*stages, gateway], folder, START_SECONDS) as programs:
             programs.until_ready(f"{whole.url}/readyz")
-            yield System("instant", whole.url, programs.pids, system.sample_rate)
+            metrics_port = int(programs.logged(_GATEWAY, r'"metrics_port": (\d+)'))
+            yield System("instant", whole.url, programs.pids, system.sample_rate), metrics_port
 
 
 def _frame_rate(model: Path) -> float:
@@ -82,8 +84,8 @@ def _frame_rate(model: Path) -> float:
     return audio.sample_rate / audio.latent_hop_length
 
 
-def _served(system: System) -> tuple[float, float]:
+def _served(metrics_port: int) -> tuple[float, float]:
     """Sum and count of the gateway's own TTFA so far."""
-    text = httpx.get(f"{system.url}/metrics", trust_env=False).text
+    text = httpx.get(f"http://{LOOPBACK}:{metrics_port}/metrics", trust_env=False).text
     samples = {s.name: s.value for family in parser.text_string_to_metric_families(text) for s in family.samples}
     return samples.get(f"{_TTFA}_sum", 0.0), samples.get(f"{_TTFA}_count", 0.0)

@@ -45,7 +45,7 @@ def serve(
 ) -> None:
     """Start Voxline on this machine: tokenizer, llm, detokenizer and gateway.
 
-    Ctrl-C stops all of them. The gateway reaches the others over Unix sockets. Each of them has its /metrics on a free
+    Ctrl-C stops all of them. The gateway reaches the others over Unix sockets. Each has its /metrics on a free
     port of 127.0.0.1, which its line "serving" names; VOXLINE_LLM_METRICS_PORT=9102 gives it a fixed one. Every other
     setting of a process is an environment variable too, for instance VOXLINE_LLM_LOG_LEVEL=debug;
     `python -m services.llm --help` lists them.

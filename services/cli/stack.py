@@ -27,7 +27,7 @@ class Program:
 @dataclass(frozen=True)
 class Stack:
     """`host` is where the gateway listens. The stages listen on Unix sockets in `sockets`, whose path is short, and
-    serve /metrics on free ports of loopback. Empty and None leave it to the program.
+    all serve /metrics on free ports of loopback. Empty and None leave it to the program.
     """
 
     model: Path
@@ -49,7 +49,7 @@ class Stack:
             self._stage("tokenizer", "services.codec", {"--role": "tokenizer"}),
             self._stage("llm", "services.llm", {"--engine": self.engine}),
             self._stage("detokenizer", "services.codec", {"--role": "detokenizer"}),
-            Program("gateway", _command("services.gateway", self._gateway_flags())),
+            Program("gateway", _command("services.gateway", self._gateway_flags()), _free_metrics_port("gateway")),
         )
 
     def socket(self, stage: str) -> Path:
@@ -62,16 +62,21 @@ class Stack:
             "--socket": str(self.socket(name)),
             "--threads": "" if self.threads is None else str(self.threads),
         }
-        return Program(name, _command(module, flags), {f"VOXLINE_{name.upper()}_METRICS_PORT": "0"})
+        return Program(name, _command(module, flags), _free_metrics_port(name))
 
     def _gateway_flags(self) -> dict[str, str]:
         return {
             "--host": self.host,
+            "--metrics-host": LOOPBACK,
             "--http-port": str(self.ports.http),
             "--port": str(self.ports.grpc),
             **{f"--{stage}": f"unix:{self.socket(stage)}" for stage in STAGES},
             "--database": self.database,
         }
+
+
+def _free_metrics_port(name: str) -> dict[str, str]:
+    return {f"VOXLINE_{name.upper()}_METRICS_PORT": "0"}
 
 
 @contextmanager

@@ -28,7 +28,8 @@ class GatewaySettings(ServerSettings):
     model_config = SettingsConfigDict(env_prefix="VOXLINE_GATEWAY_")
 
     port: Port = Field(50050, description="gRPC port; 0 takes a free one.")
-    http_port: Port = Field(8000, description="HTTP port, of the REST surfaces and of /metrics; 0 takes a free one.")
+    http_port: Port = Field(8000, description="HTTP port, of the REST surfaces; 0 takes a free one.")
+    metrics_port: Port = Field(9100, description="Port of /metrics; 0 takes a free one.")
     tokenizer: str = Field("127.0.0.1:50051", description="host:port of the tokenizer, or any gRPC target.")
     llm: str = Field("127.0.0.1:50052", description="host:port of the LLM, or any gRPC target.")
     detokenizer: str = Field("127.0.0.1:50053", description="host:port of the detokenizer, or any gRPC target.")

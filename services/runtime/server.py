@@ -90,7 +90,9 @@ class StageServer:
             self.port = self._server.add_insecure_port(f"{settings.host}:{settings.port}")
         else:
             self._server.add_insecure_port(f"unix:{settings.socket}")
-        self._metrics, _ = start_http_server(settings.metrics_port, settings.host, self._registry)
+        self._metrics, _ = start_http_server(
+            settings.metrics_port, settings.metrics_host or settings.host, self._registry
+        )
         self.metrics_port = self._metrics.server_port
         await self._server.start()
         await self._health.set(LIVENESS, _HealthStatus.SERVING)

@@ -22,6 +22,7 @@ class ServerSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: Port = Field(0, description="gRPC port; 0 takes a free one.")
     socket: Path | None = Field(None, description="Unix socket that gRPC listens on in place of host and port.")
+    metrics_host: str = Field("", description="Address of /metrics; empty: that of gRPC.")
     metrics_port: Port = Field(0, description="Port of /metrics; 0 takes a free one.")
     drain_seconds: float = Field(2.0, ge=0, description="Seconds between NOT_SERVING and the stop after SIGTERM.")
     grace_seconds: float = Field(30.0, ge=0, description="Seconds that running calls get to end.")

@@ -40,7 +40,7 @@ def test_gateway_looks_for_each_stage_where_it_listens(stack: Stack, monkeypatch
         assert getattr(gateway, stage) == f"unix:{loaded(stack, stage, monkeypatch).socket}"
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [*STAGES, "gateway"])
 def test_metrics_of_a_stage_take_a_free_port(stack: Stack, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded(stack, stage, monkeypatch).metrics_port == 0
 

@@ -25,6 +25,7 @@ async def process(doubles, tmp_path):
     settings = GatewaySettings(
         port=0,
         http_port=0,
+        metrics_port=0,
         tokenizer=doubles.targets.tokenizer,
         llm=doubles.targets.llm,
         detokenizer=doubles.targets.detokenizer,
@@ -58,7 +59,8 @@ async def test_both_sides_speak_and_share_one_registry(process, http):
     async with grpc.aio.insecure_channel(f"127.0.0.1:{process.grpc.port}") as channel:
         stub = pb_grpc.TextToSpeechServiceStub(channel)
         assert [event async for event in stub.Synthesize(pb.SynthesizeRequest(text="Hi."))]
-    metrics = (await http.get("/metrics")).text
+    metrics = (await http.get(f"http://127.0.0.1:{process.grpc.metrics_port}/metrics")).text
+    assert "voxline_gateway_http_requests_total" in metrics
     assert 'voxline_gateway_requests_total{outcome="ok"} 2.0' in metrics
     assert "voxline_rpc_requests_total" in metrics
 
@@ -192,7 +194,7 @@ async def test_drain_turns_away_first_and_lets_running_replies_end(process, http
 
 
 async def test_taken_http_port_is_an_error(process, tmp_path):
-    settings = GatewaySettings(port=0, http_port=process.http.port, data_directory=tmp_path / "other")
+    settings = GatewaySettings(port=0, metrics_port=0, http_port=process.http.port, data_directory=tmp_path / "other")
     second = GatewayProcess(settings)
     with pytest.raises(OSError, match="in use"):
         await second.start()
@@ -202,7 +204,18 @@ async def test_taken_http_port_is_an_error(process, tmp_path):
 
 
 async def test_process_ends_well_on_sigterm_though_no_stage_was_ever_up(tmp_path):
-    flags = ["--port", "0", "--http-port", "0", "--data-directory", str(tmp_path), "--drain-seconds", "0"]
+    flags = [
+        "--port",
+        "0",
+        "--http-port",
+        "0",
+        "--metrics-port",
+        "0",
+        "--data-directory",
+        str(tmp_path),
+        "--drain-seconds",
+        "0",
+    ]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.gateway", *flags, "--llm", "127.0.0.1:1", stderr=asyncio.subprocess.PIPE
     )

@@ -88,8 +88,8 @@ def test_printed_curl_line_makes_an_mp3_and_ctrl_c_leaves_nothing_behind(tmp_pat
 
 def test_metrics_of_each_stage_are_where_it_says(tmp_path: Path) -> None:
     with serve(tmp_path, "--any-ports") as serving:
-        for stage in ("tokenizer", "llm", "detokenizer"):
-            port = serving.read_until(rf"\b{stage} +\| INFO +serving socket=\S+ metrics_port=(\d+)").group(1)
+        for stage in ("tokenizer", "llm", "detokenizer", "gateway"):
+            port = serving.read_until(rf"\b{stage} +\| INFO +serving \S+ metrics_port=(\d+)").group(1)
             assert f"voxline_{stage}_" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
         serving.process.terminate()
         assert serving.end() == 0, serving.printed

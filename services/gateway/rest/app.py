@@ -38,7 +38,7 @@ class RestOptions:
 
 
 def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
-    """`registry` receives the HTTP metrics, and /metrics shows everything in it. The caller starts the gateway."""
+    """`registry` receives the HTTP metrics. The caller starts the gateway."""
     app = FastAPI(
         title="Voxline",
         version=version("voxline"),
@@ -52,7 +52,6 @@ def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: Res
         },
     )
     app.state.gateway = gateway
-    app.state.registry = registry
     for router in ROUTERS:
         app.include_router(router)
     return app

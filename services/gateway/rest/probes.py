@@ -1,8 +1,6 @@
-"""Routes for orchestrators, Prometheus and people. They belong to no surface."""
+"""Routes for orchestrators and people. They belong to no surface."""
 
-from fastapi import APIRouter, Request
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from fastapi import APIRouter
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.gateway.rest.dependencies import TheGateway
@@ -28,13 +26,6 @@ async def readyz(gateway: TheGateway) -> Response:
     if degraded := gateway.degraded():
         return JSONResponse({"status": "degraded", "reasons": degraded})
     return JSONResponse({"status": "ready"})
-
-
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-async def metrics(request: Request) -> Response:
-    registry: CollectorRegistry = request.app.state.registry
-    encode, media_type = choose_encoder(request.headers.get("accept", ""))
-    return Response(encode(registry), headers={"content-type": media_type})
 
 
 @router.get("/", include_in_schema=False)

@@ -1,7 +1,5 @@
 """What orchestrators, scrapers and readers of the documentation get."""
 
-import pytest
-
 from services.gateway.audio.encoders import ENCODERS
 
 
@@ -29,15 +27,8 @@ async def test_there_is_no_readiness_below_v1(client):
     assert (await client.get("/v1/readyz")).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("accept", "media_type"),
-    [("", "text/plain"), ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text")],
-)
-async def test_metrics_are_in_the_form_that_the_scraper_asks_for(client, accept, media_type):
-    await client.get("/v1/models")
-    reply = await client.get("/metrics", headers={"accept": accept})
-    assert reply.headers["content-type"].startswith(media_type)
-    assert 'voxline_gateway_http_requests_total{method="GET",route="/v1/models",status="200"} 1.0' in reply.text
+async def test_metrics_are_not_for_callers(client):
+    assert (await client.get("/metrics")).status_code == 404
 
 
 async def test_the_root_leads_to_the_documentation(client):

@@ -12,7 +12,7 @@ from services.runtime.metrics import SECONDS
 
 logger = logging.getLogger(__name__)
 
-_UNLOGGED = ("/healthz", "/readyz", "/metrics")
+_UNLOGGED = ("/healthz", "/readyz")
 
 
 class HttpMetrics:
