@@ -27,7 +27,8 @@ class Program:
 @dataclass(frozen=True)
 class Stack:
     """`host` is where the gateway listens. The stages listen on Unix sockets in `sockets`, whose path is short, and
-    all serve /metrics on free ports of loopback. Empty and None leave it to the program.
+    all serve /metrics on free ports of loopback. Empty and None leave it to the program. `tls`: whether the
+    gateway speaks it.
     """
 
     model: Path
@@ -37,11 +38,12 @@ class Stack:
     engine: str = ""
     database: str = ""
     threads: int | None = None
+    tls: bool = False
 
     @property
     def url(self) -> str:
         host = {"0.0.0.0": LOOPBACK, "::": LOOPBACK}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.ports.http}"
+        return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.ports.http}"
 
     def programs(self) -> tuple[Program, ...]:
         """In the order in which they start, which does not matter: the gateway waits for its stages."""

@@ -14,6 +14,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
 from services.runtime.server import Service, StageServer
+from services.runtime.tls import ServerCertificate
 from voxline.v1 import model_pb2_grpc, text_to_speech_pb2_grpc
 
 
@@ -23,13 +24,15 @@ class GatewayProcess:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         registry = CollectorRegistry()
-        stages = Stages(Targets(settings.tokenizer, settings.llm, settings.detokenizer), settings.look_ahead_frames)
+        targets = Targets(settings.tokenizer, settings.llm, settings.detokenizer)
+        stages = Stages(targets, settings.look_ahead_frames, settings.stages_tls)
         limits = Limits(settings.admission, settings.pause_seconds)
         self.gateway = Gateway(stages, VoiceStore(settings.database_url), limits, registry)
         self.grpc = StageServer(_services(self.gateway, stages), settings, registry, settings.grpc_bounds)
         app = create_app(self.gateway, registry, _rest_options(settings))
         connections = Connections(settings.http_limits, registry)
-        self.http = HttpServer(app, Address(settings.host, settings.http_port), connections)
+        certificate = None if settings.tls is None else ServerCertificate(settings.tls)
+        self.http = HttpServer(app, Address(settings.host, settings.http_port), connections, certificate)
 
     async def start(self) -> None:
         """Raises OSError or RuntimeError when a port is taken, and the database's errors."""

@@ -1,9 +1,9 @@
 """Settings of the gateway."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.gateway.admission import AdmissionPolicy
@@ -12,6 +12,7 @@ from services.gateway.rest.body_limits import BodyLimits
 from services.runtime.message_size import MessageLimits
 from services.runtime.server import Bounds
 from services.runtime.settings import Port, ServerSettings
+from services.runtime.tls import ChannelFiles
 
 _MEBIBYTE = 1024 * 1024
 
@@ -33,6 +34,12 @@ class GatewaySettings(ServerSettings):
     tokenizer: str = Field("127.0.0.1:50051", description="host:port of the tokenizer, or any gRPC target.")
     llm: str = Field("127.0.0.1:50052", description="host:port of the LLM, or any gRPC target.")
     detokenizer: str = Field("127.0.0.1:50053", description="host:port of the detokenizer, or any gRPC target.")
+    stages_ca: Path | None = Field(
+        None, description="PEM file of the authority of the stages' certificates; empty: no TLS with the stages."
+    )
+    stages_cert: Path | None = Field(None, description="PEM file of the certificate that the stages are shown.")
+    stages_key: Path | None = Field(None, description="PEM file of its key.")
+    stages_name: str = Field("", description="Name in the stages' certificates; empty: that of each target.")
     data_directory: Path = Field(Path("var/gateway"), description="Where the voices' SQLite file is; made if missing.")
     database: str = Field(
         "", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; empty: a file in the data directory."
@@ -76,6 +83,18 @@ class GatewaySettings(ServerSettings):
         "127.0.0.0/8, ::1",
         description="Comma-separated addresses and networks of proxies, each of which speaks for many callers.",
     )
+
+    @model_validator(mode="after")
+    def _stages_whole(self) -> Self:
+        if (self.stages_cert is None) != (self.stages_key is None) or (self.stages_cert and not self.stages_ca):
+            raise ValueError("TLS with the stages needs stages_ca; stages_cert and stages_key come together")
+        return self
+
+    @property
+    def stages_tls(self) -> ChannelFiles | None:
+        if self.stages_ca is None:
+            return None
+        return ChannelFiles(self.stages_ca, self.stages_cert, self.stages_key, self.stages_name)
 
     @property
     def database_url(self) -> str:

@@ -25,6 +25,7 @@ from services.gateway.clients.tokenizer import TokenizerClient
 from services.runtime import calls, request_context
 from services.runtime.channel import open_channel
 from services.runtime.errors import StageUnavailable, VoxlineError
+from services.runtime.tls import ChannelFiles
 from voxline.stages.v1 import model_pb2, model_pb2_grpc
 
 logger = logging.getLogger(__name__)
@@ -66,9 +67,9 @@ class Stage:
     now, empty when it can.
     """
 
-    def __init__(self, name: str, target: str) -> None:
+    def __init__(self, name: str, target: str, tls: ChannelFiles | None) -> None:
         self.name = name
-        self.channel = open_channel(target)
+        self.channel = open_channel(target, tls)
         self.model: ServedModel | None = None
         self.problem = f"the {name} stage has not answered yet"
         self._target = target
@@ -139,12 +140,14 @@ class Targets:
 
 
 class Stages:
-    """`look_ahead_frames`: of the detokenizer; None is what it says is enough, below zero as far as it can."""
+    """`look_ahead_frames`: of the detokenizer; None is what it says is enough, below zero as far as it can. `tls`: with
+    the stages; None is none. Raises OSError for its files.
+    """
 
-    def __init__(self, targets: Targets, look_ahead_frames: int | None) -> None:
-        self._tokenizer = Stage("tokenizer", targets.tokenizer)
-        self._llm = Stage("llm", targets.llm)
-        self._detokenizer = Stage("detokenizer", targets.detokenizer)
+    def __init__(self, targets: Targets, look_ahead_frames: int | None, tls: ChannelFiles | None = None) -> None:
+        self._tokenizer = Stage("tokenizer", targets.tokenizer, tls)
+        self._llm = Stage("llm", targets.llm, tls)
+        self._detokenizer = Stage("detokenizer", targets.detokenizer, tls)
         self._all = (self._tokenizer, self._llm, self._detokenizer)
         self.tokenizer = TokenizerClient(self._tokenizer.channel)
         self.llm = LlmClient(self._llm.channel)

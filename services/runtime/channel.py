@@ -5,6 +5,8 @@ import json
 
 import grpc
 
+from services.runtime.tls import ChannelFiles
+
 # One wire message: a minute of float32 at 48 kHz, or a large upload. The server's limit is the same.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 # Must be longer than the server's own minimum, or it answers GOAWAY too_many_pings.
@@ -46,9 +48,13 @@ _OPTIONS = [
 ]
 
 
-def open_channel(target: str) -> grpc.aio.Channel:
+def open_channel(target: str, tls: ChannelFiles | None = None) -> grpc.aio.Channel:
     """`target` is host:port, unix:/path, ipv4:host:port,host:port or any gRPC target with scheme and slashes. Retries
-    need a lost reply before any response.
+    need a lost reply before any response. `tls`: None is none; its files are read now (raises OSError).
     """
     has_scheme = "://" in target or target.startswith(("unix:/", "ipv4:", "ipv6:"))
-    return grpc.aio.insecure_channel(target if has_scheme else f"dns:///{target}", options=_OPTIONS)
+    address = target if has_scheme else f"dns:///{target}"
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    named = [("grpc.ssl_target_name_override", tls.name)] if tls.name else []
+    return grpc.aio.secure_channel(address, tls.credentials(), options=[*_OPTIONS, *named])

@@ -20,6 +20,7 @@ from services.runtime.interceptors import RpcInterceptor
 from services.runtime.message_size import MessageLimits
 from services.runtime.metrics import RpcMetrics
 from services.runtime.settings import ServerSettings
+from services.runtime.tls import ServerCertificate
 
 logger = logging.getLogger(__name__)
 
@@ -82,14 +83,18 @@ class StageServer:
         reflection.enable_server_reflection(listed, self._server)
         self.port = 0
         self.metrics_port = 0
+        self.health_port = 0
+        self._probed: grpc.aio.Server | None = None
 
     async def start(self, serving: bool = True) -> None:
         """Raises RuntimeError or OSError when a port is taken, or a socket cannot be made."""
         settings = self._settings
-        if settings.socket is None:
-            self.port = self._server.add_insecure_port(f"{settings.host}:{settings.port}")
-        else:
-            self._server.add_insecure_port(f"unix:{settings.socket}")
+        self.port = self._listen()
+        if settings.health_port is not None:
+            self._probed = grpc.aio.server(options=_server_options(settings))
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probed)
+            self.health_port = self._probed.add_insecure_port(f"{settings.host}:{settings.health_port}")
+            await self._probed.start()
         self._metrics, _ = start_http_server(
             settings.metrics_port, settings.metrics_host or settings.host, self._registry
         )
@@ -99,6 +104,14 @@ class StageServer:
         await self.set_serving(serving)
         where = {"port": self.port} if settings.socket is None else {"socket": str(settings.socket)}
         logger.info("serving", extra=where | {"metrics_port": self.metrics_port})
+
+    def _listen(self) -> int:
+        """The port; 1 for a socket. Raises RuntimeError, and OSError for certificates that are no good."""
+        settings = self._settings
+        address = f"{settings.host}:{settings.port}" if settings.socket is None else f"unix:{settings.socket}"
+        if settings.tls is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, ServerCertificate(settings.tls).for_grpc())
 
     async def set_serving(self, serving: bool) -> None:
         status = _HealthStatus.SERVING if serving else _HealthStatus.NOT_SERVING
@@ -113,6 +126,8 @@ class StageServer:
 
     async def stop(self, grace: float | None = None) -> None:
         await self._server.stop(grace)
+        if self._probed is not None:
+            await self._probed.stop(None)
         await asyncio.to_thread(self._metrics.shutdown)
         self._metrics.server_close()
 

@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.runtime.tls import ServerFiles
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -24,12 +26,32 @@ class ServerSettings(BaseSettings):
     socket: Path | None = Field(None, description="Unix socket that gRPC listens on in place of host and port.")
     metrics_host: str = Field("", description="Address of /metrics; empty: that of gRPC.")
     metrics_port: Port = Field(0, description="Port of /metrics; 0 takes a free one.")
+    tls_cert: Path | None = Field(None, description="PEM file of the server's certificate chain; empty: no TLS.")
+    tls_key: Path | None = Field(None, description="PEM file of its key.")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM file of the authority whose certificates clients must show; empty: they need none."
+    )
+    health_port: Port | None = Field(
+        None, description="Port of gRPC health without TLS, for probes that speak none; empty: none."
+    )
     drain_seconds: float = Field(2.0, ge=0, description="Seconds between NOT_SERVING and the stop after SIGTERM.")
     grace_seconds: float = Field(30.0, ge=0, description="Seconds that running calls get to end.")
     max_connection_age_seconds: float = Field(
         300.0, gt=0, description="Age after which clients must look for other replicas."
     )
     log_level: str = Field("info", pattern="(?i)^(debug|info|warning|error)$", description="Lowest level to log.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None) or (self.tls_client_ca and not self.tls_cert):
+            raise ValueError("TLS needs tls_cert and tls_key; tls_client_ca comes beside them")
+        return self
+
+    @property
+    def tls(self) -> ServerFiles | None:
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        return ServerFiles(self.tls_cert, self.tls_key, self.tls_client_ca)
 
 
 Settings = TypeVar("Settings", bound=ServerSettings)

@@ -237,7 +237,9 @@ def spoken(samples: np.ndarray) -> str:
 
 
 class StageDoubles:
-    """`sockets`: the folder where they listen."""
+    """`sockets`: the folder where they listen. `credentials`: None is no TLS."""
+
+    credentials: grpc.ServerCredentials | None = None
 
     def __init__(self, sockets: Path) -> None:
         self.tokenizer = TokenizerDouble()
@@ -259,7 +261,10 @@ class StageDoubles:
         else:
             servicer = DetokenizerServicer(double, FORMAT, revision, SpeakerStore())
             detokenizer_pb2_grpc.add_DetokenizerServiceServicer_to_server(servicer, server)
-        server.add_insecure_port(f"unix:{self.sockets[name]}")
+        if self.credentials is None:
+            server.add_insecure_port(f"unix:{self.sockets[name]}")
+        else:
+            server.add_secure_port(f"unix:{self.sockets[name]}", self.credentials)
         await server.start()
         self.servers[name] = server
 

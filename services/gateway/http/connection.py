@@ -207,7 +207,7 @@ class Reader(asyncio.BufferedProtocol):
     once.
     """
 
-    def __init__(self, connection: Connection, buffer: bytearray) -> None:
+    def __init__(self, connection: Connection, buffer: memoryview) -> None:
         self._connection = connection
         self._buffer = buffer
 
@@ -215,7 +215,7 @@ class Reader(asyncio.BufferedProtocol):
         self._transport = transport
         self._connection.connection_made(transport)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -242,17 +242,12 @@ class Reader(asyncio.BufferedProtocol):
 
 
 class ConnectionFactory:
-    """What uvicorn calls for each connection."""
+    """Makes what the server has for each connection."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._buffer = bytearray(_READ_BYTES)
+        # A view: asyncio's TLS fills slices of it.
+        self._buffer = memoryview(bytearray(_READ_BYTES))
 
-    def __call__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> Reader:
+    def __call__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> Reader:
         return Reader(Connection(self._connections, config, server_state, app_state), self._buffer)

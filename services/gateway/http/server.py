@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,6 +13,8 @@ from starlette.types import ASGIApp
 from services.gateway.http.broken_off import BrokenOff
 from services.gateway.http.connection import ConnectionFactory
 from services.gateway.http.connections import Connections
+from services.gateway.http.limits import HttpLimits
+from services.runtime.tls import ServerCertificate
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,13 @@ class Address:
 
 
 class HttpServer:
-    def __init__(self, app: ASGIApp, address: Address, connections: Connections) -> None:
+    """`certificate`: None is no TLS."""
+
+    def __init__(
+        self, app: ASGIApp, address: Address, connections: Connections, certificate: ServerCertificate | None = None
+    ) -> None:
         self._address = address
-        self._server = _Server(_config(app, connections))
+        self._server = _Server(_config(app, connections.limits, certificate), connections)
         self.port = 0
 
     async def start(self) -> None:
@@ -47,26 +54,38 @@ class HttpServer:
         await self._serving
 
 
-def _config(app: ASGIApp, connections: Connections) -> uvicorn.Config:
+def _config(app: ASGIApp, limits: HttpLimits, certificate: ServerCertificate | None) -> uvicorn.Config:
+    tls = None if certificate is None else certificate.for_http()
     return uvicorn.Config(
         BrokenOff(app),
-        # uvicorn only calls it.
-        http=ConnectionFactory(connections),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",
-        timeout_keep_alive=connections.limits.idle_seconds,  # type: ignore[arg-type]  # Of any fraction.
+        ssl_context_factory=None if tls is None else lambda config, default: tls,
+        timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # Of any fraction.
     )
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
+        self._connections = connections
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """As uvicorn's own, but for our connections; a handshake has as long as a head."""
+        assert sockets is not None
+        config, loop = self.config, asyncio.get_running_loop()
+        make = partial(ConnectionFactory(self._connections), config, self.server_state, {})
+        patience = self._connections.limits.head_seconds if config.ssl else None
+        self.servers = [
+            await loop.create_server(
+                make, sock=each, ssl=config.ssl, ssl_handshake_timeout=patience, backlog=config.backlog
+            )
+            for each in sockets
+        ]
+        self.started = True
         self.up.set()
 
     @contextmanager
