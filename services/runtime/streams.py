@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 T = TypeVar("T")
@@ -26,6 +27,32 @@ async def ahead(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing has come for a while."""
+
+
+async def with_pauses(source: AsyncGenerator[T, None], seconds: float | None) -> AsyncGenerator[T | Pause, None]:
+    """`source`, with a Pause where the next item takes longer than `seconds`; None: never. No item is None."""
+
+    async def following() -> T | None:
+        return await anext(source, None)
+
+    async with aclosing(source):
+        while True:
+            coming = asyncio.create_task(following())
+            try:
+                done, _ = await asyncio.wait((coming,), timeout=seconds)
+                if not done:
+                    yield Pause()
+                if (item := await coming) is None:
+                    return
+                yield item
+            finally:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
 
 
 async def peek(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import accumulate
 
+import numpy as np
+
 # Han and kana have no spaces: a cut may fall between any two, but not before a stop or after an opening bracket.
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _STOPS = "。！？；：，、」』）】》〉"
@@ -45,27 +47,19 @@ def divided(sentence: str, limit: int) -> Iterator[str]:
 
 
 def _cheapest(words: list[str], limit: int) -> list[list[str]]:
-    """Dynamic programming: best[n] is the least cost of the first n words, and where their last part starts."""
-    ends = [0, *accumulate(map(len, words))]
-    best = [(0.0, 0)]
+    """Dynamic programming: the cost of the first n words is least where their last part starts at `starts[n]`."""
+    ends = np.array([0, *accumulate(map(len, words))])
+    costs = np.zeros(len(words) + 1)
+    starts = [0]
     for end, word in enumerate(words, start=1):
-        cost = _cost_of_cut(word)
-        options = (
-            (best[start][0] + cost + (1 - length / limit) ** 2, start)
-            for start, length in _fitting(ends, end, word, limit)
-        )
-        best.append(min(options))
-    return _parts(words, [start for _, start in best])
-
-
-def _fitting(ends: list[int], end: int, last: str, limit: int) -> Iterator[tuple[int, int]]:
-    """(start, visible length) of every part up to word `end` that fits, and of that word alone."""
-    visible_end = ends[end] - len(last) + len(last.rstrip())
-    for start in range(end - 1, -1, -1):
-        length = visible_end - ends[start]
-        if length > limit and start < end - 1:
-            return
-        yield start, length
+        visible_end = ends[end] - len(word) + len(word.rstrip())
+        # Of parts that fit; and of this word alone, which may not.
+        first = min(int(np.searchsorted(ends[:end], visible_end - limit)), end - 1)
+        options = costs[first:end] + _cost_of_cut(word) + (1 - (visible_end - ends[first:end]) / limit) ** 2
+        start = int(options.argmin())
+        costs[end] = options[start]
+        starts.append(first + start)
+    return _parts(words, starts)
 
 
 def _parts(words: list[str], starts: list[int]) -> list[list[str]]:

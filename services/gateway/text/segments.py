@@ -4,6 +4,7 @@ sentencex finds the ends of sentences: it knows abbreviations, initials, decimal
 of other scripts. Its English rules are used for every language, because a request names none.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -12,12 +13,12 @@ import sentencex
 
 from services.gateway.request import Flush, TextPiece
 from services.gateway.text.division import divided
+from services.gateway.text.ends import has_ended, is_complete, is_label
 from services.gateway.text.normalise import normalise
+from services.runtime.streams import Pause, with_pauses
 
 # sentencex reads at most this many limits of text in one step, because it takes quadratic time for some texts.
 _WINDOW = 20
-# A label belongs to the sentence after it, even if a stop ends it: a bullet, "1.", "b)", "iv.", a lone quote.
-_LABEL = re.compile(r"\W*(?:\d{1,3}|[a-zA-Z]|[ivx]+)?\W*")
 _OTHER_SPACE = re.compile(r"[^\S\n]")
 
 
@@ -38,27 +39,50 @@ def segments(text: str, limit: int) -> Iterator[str]:
         yield from _fitted(held, limit)
 
 
-async def sentences(pieces: AsyncGenerator[TextPiece, None], limit: int) -> AsyncGenerator[str, None]:
+async def sentences(
+    pieces: AsyncGenerator[TextPiece, None], limit: int, quiet_seconds: float | None = None
+) -> AsyncGenerator[str, None]:
     """The same for a text that is still being written; owns `pieces`.
 
-    A sentence is yielded once the next has begun, at a `Flush` or at the end of the text; one that outgrows two
-    segments is yielded in parts.
+    A sentence is yielded once it is complete, at a `Flush` or at the end of the text; one that outgrows two segments is
+    yielded in parts. Once nothing has come for `quiet_seconds`, one is yielded that has probably ended. A long piece is
+    looked at in parts, between which others have their turn.
     """
     written = ""
-    async with aclosing(pieces):
-        async for piece in pieces:
-            spoken, written = (written, "") if isinstance(piece, Flush) else _complete(written + piece, limit)
-            for segment in segments(spoken, limit):
-                yield segment
+    async with aclosing(with_pauses(pieces, quiet_seconds)) as parts:
+        async for part in parts:
+            for step in _steps(part, _WINDOW * limit):
+                spoken, written = _spoken(written, step, limit)
+                for segment in segments(spoken, limit):
+                    yield segment
+                await asyncio.sleep(0)
     for segment in segments(written, limit):
         yield segment
 
 
+def _steps(part: TextPiece | Pause, window: int) -> Iterator[TextPiece | Pause]:
+    if isinstance(part, str):
+        return (part[start : start + window] for start in range(0, len(part), window))
+    return iter((part,))
+
+
+def _spoken(written: str, part: TextPiece | Pause, limit: int) -> tuple[str, str]:
+    """-> what is to be spoken, and what is still written."""
+    match part:
+        case Flush():
+            return written, ""
+        case Pause():
+            return (written, "") if has_ended(written) else ("", written)
+    return _complete(written + part, limit)
+
+
 def _complete(written: str, limit: int) -> tuple[str, str]:
-    """-> the complete sentences, and the last one, which may still grow."""
+    """-> the complete sentences, and the last one, if it may still grow."""
     # sentencex 1.0 panics on other spaces than ASCII's between an initial and its point.
     written = _OTHER_SPACE.sub(" ", written)
     *_, last = ["", *_sentences(written, limit)]
+    if is_complete(last):
+        return written, ""
     if len(last) > 2 * limit:
         *_, last = divided(last, limit)
     return written[: len(written) - len(last)], last
@@ -69,7 +93,7 @@ def _sentences(text: str, limit: int) -> Iterator[str]:
     label = ""
     for sentence in _raw_sentences(text, _WINDOW * limit):
         label += sentence
-        if not _LABEL.fullmatch(label):
+        if not is_label(label):
             yield label
             label = ""
     if label:

@@ -1,3 +1,6 @@
+import asyncio
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +38,65 @@ async def test_a_sentence_is_spoken_once_the_next_has_begun():
     assert await anext(source) == "How are you?"
     assert writer.asked == 3
     assert [segment async for segment in source] == ["Fine."]
+
+
+@pytest.mark.parametrize("end", [". ", "! ", "?\n", "。 "])
+async def test_a_sentence_that_cannot_go_on_is_spoken_at_once(end):
+    writer = Writer(f"Hello there{end}", "Bye.")
+    source = sentences(writer(), 45)
+    assert await anext(source) == f"Hello there{end}".strip()
+    assert writer.asked == 1
+    await source.aclose()
+
+
+class Silence:
+    """A writer who says this and then nothing more."""
+
+    def __init__(self, *pieces):
+        self.pieces = pieces
+        self.closed = False
+
+    async def __call__(self):
+        try:
+            for piece in self.pieces:
+                yield piece
+            await asyncio.Event().wait()
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize(
+    "text", ["Hello there.", "Wait...", "Wait… ", 'He said "no."', "你好。", "Really?!", "It is 9!"]
+)
+async def test_what_has_probably_ended_is_spoken_after_a_pause(text):
+    writer = Silence(text)
+    source = sentences(writer(), 45, quiet_seconds=0.01)
+    assert await anext(source) == text.strip()
+    await source.aclose()
+    assert writer.closed
+
+
+@pytest.mark.parametrize("text", ["Hello", "It is 3.", "John F.", "I met Dr. ", "At 5 p.m. ", "1. ", "...", "So: "])
+async def test_what_may_go_on_waits_however_long(text):
+    source = sentences(Silence(text)(), 45, quiet_seconds=0.01)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await anext(source)
+
+
+async def test_a_long_piece_is_looked_at_in_parts_between_which_others_have_their_turn():
+    turns = 0
+
+    async def other():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    assert len(await spoken("This is it, and no more. " * 2000)) >= 1000
+    task.cancel()
+    assert turns >= 50
 
 
 async def test_what_may_still_grow_is_not_spoken():
