@@ -35,9 +35,12 @@ class ServerSettings(BaseSettings):
         None, description="Port of gRPC health without TLS, for probes that speak none; empty: none."
     )
     drain_seconds: float = Field(2.0, ge=0, description="Seconds between NOT_SERVING and the stop after SIGTERM.")
-    grace_seconds: float = Field(30.0, ge=0, description="Seconds that running calls get to end.")
+    grace_seconds: float = Field(30.0, ge=0, description="Seconds that running calls get to end after that.")
     max_connection_age_seconds: float = Field(
-        300.0, gt=0, description="Age after which clients must look for other replicas."
+        300.0,
+        gt=0,
+        description="Age at which a connection takes no more calls, so that clients look for other replicas; "
+        "calls that run on it go on.",
     )
     log_level: str = Field("info", pattern="(?i)^(debug|info|warning|error)$", description="Lowest level to log.")
 

@@ -27,11 +27,12 @@ PATIENCE = 60.0
 
 @dataclass
 class Script:
-    """What the stage does: fail before or after `good` responses, or wait for ever after them."""
+    """What the stage does: fail before or after `good` responses, or wait after them until it is `released`."""
 
     error: Exception | None = None
     good: int = 0
     hang: bool = False
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     metadata: dict[str, str] = field(default_factory=dict)
     time_remaining: float | None = None
@@ -60,7 +61,7 @@ class Llm(llm_pb2_grpc.LlmServiceServicer):
             if self._script.error is not None:
                 raise self._script.error
             if self._script.hang:
-                await asyncio.Event().wait()
+                await self._script.released.wait()
         finally:
             self._script.closed.set()
 

@@ -11,10 +11,14 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from services.runtime.calls import duplex_of_one, unary
+from services.runtime.channel import open_channel
 from services.runtime.errors import InvalidRequest
 from services.runtime.server import LIVENESS, READINESS, StageServer, run_until_stopped
 from services.runtime.settings import ServerSettings
-from voxline.stages.v1 import llm_pb2, tokenizer_pb2
+from services.runtime.streams import collected
+from voxline.stages.v1 import llm_pb2, llm_pb2_grpc, tokenizer_pb2
+
+from .conftest import PATIENCE, Script, services
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -76,6 +80,24 @@ async def test_a_drain_lets_a_running_call_end(stage) -> None:
     received += [response async for response in stream]
     await drained
     assert len(received) == 200
+
+
+async def test_age_of_a_connection_turns_new_calls_away_and_cuts_none_that_runs() -> None:
+    """Each turn of the channel is a connection that has reached its age; the stream stays on the first."""
+    script = Script(good=1, hang=True)
+    settings = ServerSettings(max_connection_age_seconds=0.1, grace_seconds=0.0)
+    server = StageServer(services(script), settings, CollectorRegistry())
+    await server.start()
+    async with asyncio.timeout(PATIENCE), open_channel(f"127.0.0.1:{server.port}") as channel:
+        stream = duplex_of_one(llm_pb2_grpc.LlmServiceStub(channel).Generate, llm_pb2.GenerateRequest())
+        await anext(stream)
+        for _ in range(10):
+            while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+                await channel.wait_for_state_change(state)
+            await channel.wait_for_state_change(state)
+        script.released.set()
+        assert await collected(stream) == []
+    await server.stop()
 
 
 async def test_no_collection_goes_through_what_was_there_before_serving() -> None:
