@@ -4,6 +4,7 @@ uvicorn waits for ever for the rest of a head or a body, and takes heads and que
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
@@ -47,7 +48,8 @@ class Connection(HttpToolsProtocol):
         self._connections = connections
         self._limits = connections.limits
         self._awaited = _Awaited.HEAD
-        self._clock: asyncio.TimerHandle | None = None
+        self.look_at: float | None = None
+        self._look: Callable[[], None] = self._head_is_late
         self._since = 0.0
         self._message_begun = False
         # Of what is awaited, as they came; and of the body alone.
@@ -61,13 +63,12 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         self._await_head()
-        if refusal := self._connections.add(self._address):
+        if refusal := self._connections.add(self, self._address):
             self._refuse(refusal)
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.remove(self._address)
-        self._stop_clock()
+        self._connections.remove(self, self._address)
         self._end_requests()
         super().connection_lost(exc)
 
@@ -112,7 +113,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._await(_Awaited.NOTHING)
-        self._stop_clock()
+        self.look_at = None
         if self.cycle.response_complete and not self.pipeline:  # uvicorn has begun to wait, and has given it up.
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -127,14 +128,12 @@ class Connection(HttpToolsProtocol):
         self._awaited, self._since = awaited, self.loop.time()
         self._raw_bytes = self._body_bytes = 0
 
-    def _at(self, when: float, look: Any) -> None:
-        self._stop_clock()
-        self._clock = self.loop.call_at(when, look)
+    def look(self) -> None:
+        self.look_at = None
+        self._look()
 
-    def _stop_clock(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
+    def _at(self, when: float, look: Callable[[], None]) -> None:
+        self.look_at, self._look = when, look
 
     def _head_is_late(self) -> None:
         if self._replying:
@@ -178,13 +177,13 @@ class Connection(HttpToolsProtocol):
         """Says why where nothing has been said yet, and ends the connection; whoever works for it is told."""
         self._refusal = refusal
         self._connections.refused(refusal)
-        self._stop_clock()
+        self.look_at = None
         if self._running is not None and self._running.response_started and self._replying:
             self._break_off()
             return
         self._end_requests()
-        self.transport.write(refusal.reply())
-        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        self.transport.write(refusal.reply)
+        self._at(self.loop.time() + _LINGER_SECONDS, self.transport.close)
 
     def _break_off(self) -> None:
         self._end_requests()

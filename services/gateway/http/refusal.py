@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 
 _LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -17,6 +18,7 @@ class Refusal:
     code: str
     message: str
 
+    @cached_property
     def reply(self) -> bytes:
         error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
         body = json.dumps({"error": error}).encode()

@@ -14,6 +14,7 @@ from services.gateway.http.broken_off import BrokenOff
 from services.gateway.http.connection import ConnectionFactory
 from services.gateway.http.connections import Connections
 from services.gateway.http.limits import HttpLimits
+from services.gateway.http.listener import Listener
 from services.runtime.tls import ServerCertificate
 
 
@@ -32,6 +33,7 @@ class HttpServer:
         self, app: ASGIApp, address: Address, connections: Connections, certificate: ServerCertificate | None = None
     ) -> None:
         self._address = address
+        self._connections = connections
         self._server = _Server(_config(app, connections.limits, certificate), connections)
         self.port = 0
 
@@ -42,6 +44,7 @@ class HttpServer:
         # about 40 ms, until the client has acknowledged the headers.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = listener.getsockname()[1]
+        self._sweeping = asyncio.create_task(self._connections.sweep())
         self._serving = asyncio.create_task(self._server.serve([listener]))
         started = asyncio.create_task(self._server.up.wait())
         await asyncio.wait((self._serving, started), return_when=asyncio.FIRST_COMPLETED)
@@ -52,6 +55,7 @@ class HttpServer:
         self._server.config.timeout_graceful_shutdown = round(grace)
         self._server.should_exit = True
         await self._serving
+        self._sweeping.cancel()
 
 
 def _config(app: ASGIApp, limits: HttpLimits, certificate: ServerCertificate | None) -> uvicorn.Config:
@@ -76,15 +80,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's own, but for our connections; a handshake has as long as a head."""
         assert sockets is not None
-        config, loop = self.config, asyncio.get_running_loop()
-        make = partial(ConnectionFactory(self._connections), config, self.server_state, {})
-        patience = self._connections.limits.head_seconds if config.ssl else None
-        self.servers = [
-            await loop.create_server(
-                make, sock=each, ssl=config.ssl, ssl_handshake_timeout=patience, backlog=config.backlog
-            )
-            for each in sockets
-        ]
+        make = partial(ConnectionFactory(self._connections), self.config, self.server_state, {})
+        listeners = [Listener(make, each, self.config.ssl, self._connections.limits.head_seconds) for each in sockets]
+        for listener in listeners:
+            listener.start(self.config.backlog)
+        self.servers = listeners  # type: ignore[assignment]
         self.started = True
         self.up.set()
 

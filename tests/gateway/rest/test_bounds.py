@@ -36,10 +36,12 @@ def connect(serve):
 
 async def ended(reader) -> bytes:
     """All that comes until the server closes."""
+    came = b""
     async with asyncio.timeout(PATIENCE):
         with contextlib.suppress(ConnectionResetError):
-            return await reader.read()
-    return b""
+            while piece := await reader.read(2**16):
+                came += piece
+    return came
 
 
 def refused(reply: bytes) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.responses import Response
@@ -30,8 +31,18 @@ _FIELDS = {"text": "input", "encoding": "response_format"} | {
 
 
 def _whole_characters(value: object) -> object:
-    """JavaScript cuts strings between the halves of a surrogate pair: a lone half becomes U+FFFD, the rest stays."""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
+    """JavaScript cuts strings between the halves of a surrogate pair: a lone half becomes U+FFFD, the rest stays.
+    Python's codecs take 180 ms for 600 000 of them.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        points = np.array(value, f"U{len(value)}").reshape(1).view(np.uint32)
+        np.putmask(points, points - np.uint32(0xD800) < np.uint32(0x800), np.uint32(0xFFFD))
+        return points.tobytes().decode("utf-32")
+    return value
 
 
 Text = Annotated[str, BeforeValidator(_whole_characters)]
