@@ -43,6 +43,10 @@ class Unauthenticated(VoxlineError):
     """No key, or a wrong one."""
 
 
+class PermissionDenied(VoxlineError):
+    """The key is good, but not for this."""
+
+
 class VoiceNotFound(VoxlineError):
     """No voice of that name."""
 
@@ -123,6 +127,7 @@ _S = grpc.StatusCode
 TABLE: Mapping[type[VoxlineError], Row] = {
     InvalidRequest: Row(_S.INVALID_ARGUMENT, 400, _CLIENT, "invalid_value"),
     Unauthenticated: Row(_S.UNAUTHENTICATED, 401, _CLIENT, "invalid_api_key"),
+    PermissionDenied: Row(_S.PERMISSION_DENIED, 403, _CLIENT, "permission_denied"),
     VoiceNotFound: Row(_S.NOT_FOUND, 404, _CLIENT, "voice_not_found"),
     ModelNotFound: Row(_S.NOT_FOUND, 404, _CLIENT, "model_not_found"),
     VoiceExists: Row(_S.ALREADY_EXISTS, 409, _CLIENT, "voice_exists"),

@@ -49,7 +49,7 @@ class References:
         """
         if voice.codec_revision == model.revision.codec:
             return voice.tokens
-        recording = await self._store.recording(voice.id)
+        recording = await self._store.recording(voice.id, voice.owner)
         if recording is None:
             raise InvalidRequest(
                 f"Voice '{voice.id}' was cloned with another codec, that of the model '{voice.model_id}' at that time, "
@@ -57,7 +57,7 @@ class References:
                 field="voice",
             )
         made = await self._tokenized(recording, model, keep=False)
-        await self._store.retokenized(voice.id, model.revision.codec, made)
+        await self._store.retokenized(voice.id, model.revision.codec, made, voice.owner)
         return made
 
     async def _tokenized(self, audio: bytes, model: Model, keep: bool) -> TokenizedRecording:

@@ -1,6 +1,6 @@
 """Where voices are kept: SQLite or PostgreSQL through one code path."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict
@@ -31,11 +31,14 @@ _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "p
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "postgresql": {"pool_pre_ping": True, "connect_args": {"timeout": 3.0}},
 }
-_LISTED = (VoiceRow.id, VoiceRow.display_name, VoiceRow.transcript, VoiceRow.created_at)
+_LISTED = (VoiceRow.id, VoiceRow.display_name, VoiceRow.transcript, VoiceRow.created_at, VoiceRow.owner)
 
 
 class VoiceStore:
-    """`url`: sqlite:///FILE or postgresql://...; the driver is added. The tokens of at most `max_references`
+    """An `owner` that a method takes is the one that the voice must have: what was another's, or has become it, is not
+    there.
+
+    `url`: sqlite:///FILE or postgresql://...; the driver is added. The tokens of at most `max_references`
     recordings are remembered beside the voices; the oldest are forgotten first.
     """
 
@@ -45,7 +48,7 @@ class VoiceStore:
         self._engine = create_async_engine(_existing(self._url), **_OPTIONS.get(self._url.get_backend_name(), {}))
         if (file := _file(self._url)) is not None:
             _leave_removed(self._engine, file)
-        self._sessions = Sessions(self._engine)
+        self.sessions = Sessions(self._engine)
         self._found = LatestVoices()
 
     async def start(self) -> None:
@@ -55,22 +58,22 @@ class VoiceStore:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
         await migrate(self._engine)
-        self._sessions.start()
+        self.sessions.start()
 
     async def stop(self) -> None:
-        await self._sessions.stop()
+        await self.sessions.stop()
         await self._engine.dispose()
 
     @property
     def problem(self) -> str:
         """Why what needs the database fails now, for people; empty when nothing does."""
-        return self._sessions.problem
+        return self.sessions.problem
 
     async def adopt(self, model_id: str, revision: Revision) -> None:
         """What was kept for the model before anybody knew its revision is of this one from now on; `revision` knows
         both parts.
         """
-        async with self._sessions.watched(patience=None):
+        async with self.sessions.watched(patience=None):
             await adopt(self._engine, model_id, revision)
 
     async def add(self, voice: StoredVoice) -> None:
@@ -82,6 +85,7 @@ class VoiceStore:
             codec_revision=voice.codec_revision,
             audio_sha256=voice.audio_sha256,
             created_at=voice.created_at,
+            owner=voice.owner,
             transcript=voice.transcript,
             **_columns(voice.tokens),
         )
@@ -93,7 +97,7 @@ class VoiceStore:
     async def find(self, voice_id: str) -> StoredVoice | None:
         """Without its recording. One that was found lately is found while the database is away."""
         try:
-            async with self._sessions() as session:
+            async with self.sessions() as session:
                 row = await session.scalar(select(VoiceRow).where(_is(VoiceRow.id, voice_id)))
         except StoreUnavailable:
             if known := self._found.get(voice_id):
@@ -101,45 +105,62 @@ class VoiceStore:
             raise
         return self._found.note(voice_id, None if row is None else _stored(row))
 
-    async def recording(self, voice_id: str) -> bytes | None:
-        """FLAC; None when none was kept."""
-        async with self._sessions() as session:
-            return await session.scalar(select(RecordingRow.flac).where(_is(RecordingRow.voice_id, voice_id)))
+    async def owner(self, voice_id: str) -> str | None:
+        """None when there is no such voice."""
+        async with self.sessions() as session:
+            return await session.scalar(select(VoiceRow.owner).where(_is(VoiceRow.id, voice_id)))
 
-    async def page(self, after: str, limit: int) -> tuple[ListedVoice, ...]:
-        """The first `limit` voices whose ids follow `after`, by id (in the order of its characters)."""
+    async def count(self, owner: str) -> int:
+        """Of the voices of an owner."""
+        async with self.sessions() as session:
+            return await session.scalar(select(func.count()).where(VoiceRow.owner == owner)) or 0
+
+    async def recording(self, voice_id: str, owner: str = "") -> bytes | None:
+        """FLAC; None when none was kept."""
+        kept = select(RecordingRow.flac).join(VoiceRow, VoiceRow.id == RecordingRow.voice_id)
+        async with self.sessions() as session:
+            return await session.scalar(kept.where(*_of(voice_id, owner)))
+
+    async def page(self, after: str, limit: int, owners: Collection[str] | None = None) -> tuple[ListedVoice, ...]:
+        """The first `limit` voices whose ids follow `after`, by id (in the order of its characters); of `owners`, or of
+        all.
+        """
         if not storable(after):
             raise InvalidRequest("This page token is none of ours.", field="page_token")
         query = select(*_LISTED).where(VoiceRow.id > after).order_by(VoiceRow.id).limit(limit)
-        async with self._sessions() as session:
+        if owners is not None:
+            query = query.where(VoiceRow.owner.in_(owners))
+        async with self.sessions() as session:
             return tuple(ListedVoice(*row) for row in await session.execute(query))
 
     async def update(
-        self, voice_id: str, display_name: str | None = None, transcript: str | None = None
+        self, voice_id: str, display_name: str | None = None, transcript: str | None = None, owner: str = ""
     ) -> ListedVoice | None:
         """The voice as it is then; None when there is none. What is None stays. Raises InvalidRequest."""
         check_text(display_name or "", "display_name")
         check_text(transcript or "", "transcript")
-        changed = update(VoiceRow).where(_is(VoiceRow.id, voice_id))
+        changed = update(VoiceRow).where(*_of(voice_id, owner))
         changed = changed.values(
             display_name=func.coalesce(literal(display_name, VoiceRow.display_name.type), VoiceRow.display_name),
             transcript=func.coalesce(literal(transcript, VoiceRow.transcript.type), VoiceRow.transcript),
         )
-        async with self._sessions.begin() as session:
+        async with self.sessions.begin() as session:
             row = (await session.execute(changed.returning(*_LISTED))).first()
         return None if row is None else ListedVoice(*row)
 
-    async def retokenized(self, voice_id: str, codec_revision: str, tokens: TokenizedRecording) -> bool:
+    async def retokenized(
+        self, voice_id: str, codec_revision: str, tokens: TokenizedRecording, owner: str = ""
+    ) -> bool:
         """Another codec has read the recording of the voice, which stays. False when there is no such voice."""
-        changed = update(VoiceRow).where(_is(VoiceRow.id, voice_id))
+        changed = update(VoiceRow).where(*_of(voice_id, owner))
         changed = changed.values(codec_revision=codec_revision, **_columns(tokens))
-        async with self._sessions.begin() as session:
+        async with self.sessions.begin() as session:
             return (await session.scalars(changed.returning(VoiceRow.id))).first() is not None
 
-    async def remove(self, voice_id: str) -> bool:
+    async def remove(self, voice_id: str, owner: str = "") -> bool:
         """With its recording. False when there is none."""
-        voice = delete(VoiceRow).where(_is(VoiceRow.id, voice_id)).returning(VoiceRow.id)
-        async with self._sessions.begin() as session:
+        voice = delete(VoiceRow).where(*_of(voice_id, owner)).returning(VoiceRow.id)
+        async with self.sessions.begin() as session:
             removed = (await session.scalars(voice)).first() is not None
             # From here on whoever adds another voice of the id waits, so that the recording is the one of this voice.
             if removed:
@@ -148,7 +169,7 @@ class VoiceStore:
 
     async def designed_speaker(self, model_id: str, revision: Revision, design: DesignedVoice) -> Speaker | None:
         key = (model_id, revision.codec, revision.llm, _design_key(design))
-        async with self._sessions() as session:
+        async with self.sessions() as session:
             row = await session.get(DesignedSpeakerRow, key)
         return None if row is None else Speaker(row.speaker_state, row.global_tokens)
 
@@ -170,7 +191,7 @@ class VoiceStore:
 
     async def reference(self, codec_revision: str, audio_sha256: str) -> TokenizedRecording | None:
         """Without the recording."""
-        async with self._sessions() as session:
+        async with self.sessions() as session:
             row = await session.get(ReferenceRow, (codec_revision, audio_sha256))
         return None if row is None else _tokens(row)
 
@@ -189,7 +210,7 @@ class VoiceStore:
 
     async def _forget_references(self) -> None:
         newest = select(ReferenceRow.created_at).order_by(ReferenceRow.created_at.desc())
-        async with self._sessions.begin() as session:
+        async with self.sessions.begin() as session:
             oldest_kept = await session.scalar(newest.offset(self._max_references - 1).limit(1))
             if oldest_kept is not None:
                 await session.execute(delete(ReferenceRow).where(ReferenceRow.created_at < oldest_kept))
@@ -197,7 +218,7 @@ class VoiceStore:
     async def _inserted(self, *rows: Base) -> bool:
         """All or none; False when a row of such a key is there already."""
         try:
-            async with self._sessions.begin() as session:
+            async with self.sessions.begin() as session:
                 session.add_all(rows)
         except IntegrityError:
             return False
@@ -242,6 +263,10 @@ def _is(column: InstrumentedAttribute[str], voice_id: str) -> ColumnElement[bool
     return column == voice_id if storable(voice_id) else false()
 
 
+def _of(voice_id: str, owner: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return _is(VoiceRow.id, voice_id), VoiceRow.owner == owner
+
+
 def _design_key(design: DesignedVoice) -> str:
     return f"{design.gender.value}/{design.pitch.value}/{design.speed.value}"
 
@@ -276,4 +301,5 @@ def _stored(row: VoiceRow) -> StoredVoice:
         transcript=row.transcript,
         audio_sha256=row.audio_sha256,
         created_at=row.created_at,
+        owner=row.owner,
     )

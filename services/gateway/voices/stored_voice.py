@@ -23,12 +23,13 @@ def check_text(text: str, field: str) -> None:
 
 @dataclass(frozen=True)
 class ListedVoice:
-    """`created_at` in UTC."""
+    """`created_at` in UTC; `owner` as in StoredVoice."""
 
     id: str
     display_name: str
     transcript: str
     created_at: datetime
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class StoredVoice:
     """A cloned voice, made with the model `model_id`; `codec_revision` is empty while it is not known.
 
     `tokens.recording` is kept where a voice that is added has one; a voice that is found comes without. `created_at`
-    in UTC.
+    in UTC. `owner`: of the key that it was made with; empty where there were no keys.
     """
 
     id: str
@@ -47,6 +48,7 @@ class StoredVoice:
     transcript: str
     audio_sha256: str
     created_at: datetime
+    owner: str = ""
 
     def __post_init__(self) -> None:
         check_text(self.id, "voice_id")

@@ -1,11 +1,11 @@
-"""Tables of the voice store: one schema for SQLite and PostgreSQL, to which `migrations` bring a database."""
+"""Tables of voices and of keys: one schema for SQLite and PostgreSQL, to which `migrations` bring a database."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import numpy as np
-from sqlalchemy import DateTime, Dialect, Float, LargeBinary, MetaData, Text
+from sqlalchemy import DateTime, Dialect, Float, Index, LargeBinary, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -72,6 +72,7 @@ class VoiceRow(Base):
     """A cloned voice. What may be large comes last: SQLite reads a row up to the last column that is asked for."""
 
     __tablename__ = "voices"
+    __table_args__ = (Index("ix_voices_owner", "owner", "id"),)
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     display_name: Mapped[str]
@@ -81,6 +82,8 @@ class VoiceRow(Base):
     seconds: Mapped[float]
     audio_sha256: Mapped[str]
     created_at: Mapped[datetime]
+    # Empty: made while there were no keys.
+    owner: Mapped[str] = mapped_column(_ID, server_default=text("''"))
     transcript: Mapped[str]
     global_tokens: Mapped[tuple[int, ...]]
     frames: Mapped[Frames]
@@ -125,3 +128,24 @@ class ReferenceRow(Base):
     global_tokens: Mapped[tuple[int, ...]]
     frames: Mapped[Frames]
     speaker_state: Mapped[bytes]
+
+
+class KeyRow(Base):
+    """What a caller may do who sends the key of this hash. A withdrawn one stays: it keeps the doors closed."""
+
+    __tablename__ = "keys"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    name: Mapped[str]
+    # In hexadecimal digits.
+    sha256: Mapped[str]
+    # The last characters of the key.
+    ending: Mapped[str]
+    owner: Mapped[str]
+    # Comma-separated.
+    scopes: Mapped[str]
+    # 0: no limit.
+    requests_at_once: Mapped[int]
+    characters_a_minute: Mapped[int]
+    created_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]

@@ -1,0 +1,1 @@
+"""Who calls, and what they may: one guard for every door of the gateway."""
