@@ -39,13 +39,14 @@ EXTRAS = {
 # Inner layer of the gateway -> what of the gateway it may import besides itself. Surfaces (rest, rpc) know the request
 # and the reply, and nothing of how one becomes the other; clients and encoders know nothing of the gateway.
 GATEWAY_LAYERS = {
+    "access": {"voices.migration", "voices.sessions", "voices.tables"},
     "audio": set(),
     "clients": set(),
     "http": set(),
     "text": {"request"},
-    "voices": {"metrics", "replacement", "reply", "request", "stages"},
-    "rest": {"audio.encoders", "interface", "reply", "request", "voices.voice"},
-    "rpc": {"interface", "reply", "request", "stages", "voices.voice"},
+    "voices": {"access.principal", "metrics", "replacement", "reply", "request", "stages"},
+    "rest": {"access", "audio.encoders", "interface", "reply", "request", "voices.voice"},
+    "rpc": {"access", "interface", "reply", "request", "stages", "voices.voice"},
 }
 
 MEDIAN_LINES, P95_LINES, FILE_LINES = 6, 20, 300

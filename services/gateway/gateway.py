@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.gateway.access.allowance import Allowance
+from services.gateway.access.principal import EVERYBODY, current, entered
 from services.gateway.admission import Admission, AdmissionPolicy
 from services.gateway.decoding import Decoding
 from services.gateway.generation import Generation
@@ -104,11 +106,13 @@ class Gateway:
     async def speak(self, request: SpeechRequest) -> Reply:
         usage = Usage.of(request.sampling)
         spoken = Spoken(self._synthesis.speak(request, usage), usage, real_time=not request.output.whole)
-        return await self._reply(request.model, request.output, spoken)
+        with current().allowance.characters(sum(len(turn.text) for turn in request.turns)):
+            return await self._reply(request.model, request.output, spoken)
 
     async def speak_stream(self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None]) -> Reply:
         usage = Usage.of(request.sampling)
-        spoken = Spoken(self._synthesis.speak_stream(request, pieces, usage), usage, real_time=False)
+        counted = _counted(pieces, current().allowance)
+        spoken = Spoken(self._synthesis.speak_stream(request, counted, usage), usage, real_time=False)
         return await self._reply(request.model, request.output, spoken)
 
     async def _reply(self, model: str, output: Output, spoken: Spoken) -> Reply:
@@ -134,6 +138,10 @@ class Gateway:
         """What was stored before revisions were known becomes of the first that is served under its model's name, and
         the default voice gets its speaker before a request needs it.
         """
+        with entered(EVERYBODY):
+            await self._take_up_each_model()
+
+    async def _take_up_each_model(self) -> None:
         while True:
             await self._stages.until(lambda: not self._stages.reasons() and self._stages.model() != self._adopted)
             model = self._stages.model()
@@ -155,3 +163,13 @@ class Gateway:
             await self._store.adopt(model.id, model.revision)
         self._adopted = model
         self._stages.look_again()
+
+
+async def _counted(pieces: AsyncGenerator[TextPiece, None], allowance: Allowance) -> AsyncGenerator[TextPiece, None]:
+    """Owns `pieces`. Raises RateLimited at the piece that is too much."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, str):
+                with allowance.characters(len(piece)):
+                    pass
+            yield piece

@@ -4,10 +4,14 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
+from services.gateway.access.guard import Guard
+from services.gateway.access.key_store import KeyStore
+from services.gateway.access.keyring import Keyring
 from services.gateway.gateway import Gateway, Limits
 from services.gateway.http.connections import Connections
 from services.gateway.http.server import Address, HttpServer
 from services.gateway.rest.app import RestOptions, create_app
+from services.gateway.rpc.entrance import Entrance
 from services.gateway.rpc.model_servicer import ModelServicer
 from services.gateway.rpc.speech_servicer import SpeechServicer
 from services.gateway.settings import GatewaySettings
@@ -27,9 +31,13 @@ class GatewayProcess:
         targets = Targets(settings.tokenizer, settings.llm, settings.detokenizer)
         stages = Stages(targets, settings.look_ahead_frames, settings.stages_tls)
         limits = Limits(settings.admission, settings.pause_seconds)
-        self.gateway = Gateway(stages, VoiceStore(settings.database_url), limits, registry)
-        self.grpc = StageServer(_services(self.gateway, stages), settings, registry, settings.grpc_bounds)
-        app = create_app(self.gateway, registry, _rest_options(settings))
+        store = VoiceStore(settings.database_url)
+        self.gateway = Gateway(stages, store, limits, registry)
+        self._keyring = Keyring(KeyStore(store.sessions))
+        guard = Guard(self._keyring, settings.api_key, settings.open_reading)
+        services = _services(self.gateway, stages)
+        self.grpc = StageServer(services, settings, registry, settings.grpc_bounds, Entrance(guard))
+        app = create_app(self.gateway, registry, guard, _rest_options(settings))
         connections = Connections(settings.http_limits, registry)
         certificate = None if settings.tls is None else ServerCertificate(settings.tls)
         self.http = HttpServer(app, Address(settings.host, settings.http_port), connections, certificate)
@@ -55,6 +63,7 @@ class GatewayProcess:
     async def stop(self, grace: float | None = None) -> None:
         await self._follow_no_more()
         await asyncio.gather(self.grpc.stop(grace), self.http.stop(grace or 0.0))
+        await self._keyring.stop()
         await self.gateway.stop()
 
     async def _follow_readiness(self) -> None:
@@ -82,4 +91,4 @@ def _services(gateway: Gateway, stages: Stages) -> tuple[Service, Service]:
 
 def _rest_options(settings: GatewaySettings) -> RestOptions:
     origins = tuple(origin.strip() for origin in settings.cors_origins.split(",") if origin.strip())
-    return RestOptions(settings.api_key, origins, settings.body_limits)
+    return RestOptions(origins, settings.body_limits)

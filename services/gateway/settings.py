@@ -60,7 +60,14 @@ class GatewaySettings(ServerSettings):
         "empty: as many as the model says are enough.",
     )
     pause_seconds: float = Field(0.1, ge=0, le=5, description="Silence between segments of a long text.")
-    api_key: str = Field("", description="Key that REST callers must send as bearer; empty lets everybody in.")
+    api_key: str = Field(
+        "",
+        max_length=512,
+        description="A key that may everything, beside those of `voxline keys`; while there are none, everybody may.",
+    )
+    open_reading: bool = Field(
+        True, description="Whether models, built-in voices, docs and reflection may be read without a key."
+    )
     cors_origins: str = Field("", description="Comma-separated origins of web pages that may call; * for all.")
     max_json_bytes: int = Field(
         4 * _MEBIBYTE, gt=0, description="Largest body in JSON; larger recordings come as multipart/form-data."

@@ -7,10 +7,17 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    aclosing,
+    asynccontextmanager,
+    nullcontext,
+)
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from services.runtime.errors import TAKEN_UP, Cancelled, GenerationFailed, VoxlineError, row, to_status
@@ -25,7 +32,14 @@ Response = TypeVar("Response")
 Around = Callable[["grpc.aio.ServicerContext[Request, Response]"], AbstractAsyncContextManager[None]]
 
 _STAGES = "/voxline.stages."
-_UNLOGGED = ("/grpc.health.", "/grpc.reflection.")
+_UNLOGGED = "/grpc.health."
+
+# Asked before a message is read; what it gives is entered for the length of the call. Raises our errors.
+Entrance = Callable[[grpc.HandlerCallDetails], Awaitable[AbstractContextManager[None]]]
+
+
+async def unguarded(details: grpc.HandlerCallDetails) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 # The stubs make it generic, the library does not.
@@ -38,9 +52,12 @@ else:
 class RpcInterceptor(_ServerInterceptor):
     """`limits`: of the messages that come; None where those who send them are trusted."""
 
-    def __init__(self, metrics: RpcMetrics, limits: MessageLimits | None = None) -> None:
+    def __init__(
+        self, metrics: RpcMetrics, limits: MessageLimits | None = None, entrance: Entrance = unguarded
+    ) -> None:
         self._metrics = metrics
         self._limits = limits
+        self._entrance = entrance
 
     async def intercept_service(
         self,
@@ -50,19 +67,34 @@ class RpcInterceptor(_ServerInterceptor):
         handler = await continuation(details)
         if handler is None or details.method.startswith(_UNLOGGED):
             return handler
-        assert handler.request_deserializer is not None
-        read = _bounded(handler.request_deserializer, self._limits) if self._limits else handler.request_deserializer
-        return _wrapped(handler, read, details.method, lambda context: self._around(details.method, context))
+        try:
+            entered_call = await self._entrance(details)
+        except VoxlineError as error:
+            handler, entered_call = _refusal(error), nullcontext()
+        read = handler.request_deserializer
+        assert read is not None
+        return _wrapped(
+            handler,
+            _bounded(read, self._limits) if self._limits else read,
+            details.method,
+            lambda context: self._around(details.method, entered_call, context),
+        )
 
     @asynccontextmanager
-    async def _around(self, method: str, context: "grpc.aio.ServicerContext[Request, Response]") -> AsyncIterator[None]:
+    async def _around(
+        self,
+        method: str,
+        entered_call: AbstractContextManager[None],
+        context: "grpc.aio.ServicerContext[Request, Response]",
+    ) -> AsyncIterator[None]:
         started = time.monotonic()
         code = grpc.StatusCode.OK
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         with entered(RequestContext.from_metadata(metadata, context.time_remaining())):
             self._metrics.in_flight.labels(method).inc()
             try:
-                yield
+                with entered_call:
+                    yield
             except (asyncio.CancelledError, GeneratorExit):
                 code = row(Cancelled("")).grpc
                 raise
@@ -93,6 +125,16 @@ def _ours(exc: Exception) -> VoxlineError:
 async def _abort(context: "grpc.aio.ServicerContext[Request, Response]", error: VoxlineError) -> None:
     status = to_status(error)
     await context.abort(status.code, status.details, status.trailing_metadata or ())
+
+
+def _refusal(error: VoxlineError) -> "grpc.RpcMethodHandler[Any, Any]":
+    """Of a stream in both directions, whatever the method is: such a handler begins before a message has come."""
+
+    async def refuse(requests: object, context: object) -> AsyncIterator[Message]:
+        raise error
+        yield Empty()
+
+    return grpc.stream_stream_rpc_method_handler(refuse, Empty.FromString, Empty.SerializeToString)
 
 
 def _bounded(parse: "Callable[[bytes], Request]", limits: MessageLimits) -> "Callable[[bytes], Request]":

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
 from services.runtime.channel import KEEPALIVE_MS, MAX_MESSAGE_BYTES
-from services.runtime.interceptors import RpcInterceptor
+from services.runtime.interceptors import Entrance, RpcInterceptor, unguarded
 from services.runtime.message_size import MessageLimits
 from services.runtime.metrics import RpcMetrics
 from services.runtime.settings import ServerSettings
@@ -58,7 +58,9 @@ class Bounds:
 
 
 class StageServer:
-    """Owns the gRPC server and the metrics listener of one process. `bounds`: None where its callers are trusted."""
+    """Owns the gRPC server and the metrics listener of one process. `bounds`: None where its callers are trusted;
+    `entrance`: what asks them.
+    """
 
     def __init__(
         self,
@@ -66,13 +68,14 @@ class StageServer:
         settings: ServerSettings,
         registry: CollectorRegistry,
         bounds: Bounds | None = None,
+        entrance: Entrance = unguarded,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # The stubs lack it.
         self._names = (*(service.name for service in services), health.OVERALL_HEALTH, READINESS)
         self._server = grpc.aio.server(
-            interceptors=[RpcInterceptor(RpcMetrics(registry), bounds.messages if bounds else None)],
+            interceptors=[RpcInterceptor(RpcMetrics(registry), bounds.messages if bounds else None, entrance)],
             # The last of a name counts.
             options=[*_server_options(settings), *(bounds.options() if bounds else ())],
         )

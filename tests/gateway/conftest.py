@@ -39,6 +39,7 @@ from services.contract.model import (
 from services.contract.model_servicer import ModelServicer
 from services.contract.speaker import Speaker, SpeakerStore
 from services.contract.tokenization import TokenizedRecording
+from services.gateway.access.principal import EVERYBODY, entered
 from services.gateway.decoding import Decoding
 from services.gateway.generation import Generation
 from services.gateway.metrics import GatewayMetrics
@@ -274,6 +275,13 @@ class StageDoubles:
     @property
     def targets(self) -> Targets:
         return Targets(**{name: f"unix:{socket}" for name, socket in self.sockets.items()})
+
+
+@pytest.fixture(autouse=True)
+def everybody():
+    """Who calls what is behind the doors: whoever comes while there are no keys."""
+    with entered(EVERYBODY):
+        yield
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 # Seconds after which the keys are read again, and after which a request waits until they have been.
 _RENEWED_AFTER, _FRESH_FOR = 1.0, 2.0
 # So long may a reading take before the database counts as away.
-_READ_SECONDS = 1.0
+_READ_SECONDS = 5.0
 # So long are the keys trusted that were read before the database went away.
 _TRUSTED_SECONDS = 3600.0
 
@@ -63,8 +63,7 @@ class Keyring:
 
     async def stop(self) -> None:
         if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+            await asyncio.wait((self._reading,))
 
     async def _read(self, now: float) -> None:
         self._tried_at = now

@@ -10,13 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from services.gateway.access.guard import Guard
 from services.gateway.interface import SpeechGateway
 from services.gateway.rest import openai, probes
 from services.gateway.rest.body_limits import BodyLimits
 from services.gateway.rest.errors import ErrorBody, invalid, refused
-from services.gateway.rest.middleware.api_key import ApiKey
 from services.gateway.rest.middleware.body_limit import BodyLimit
 from services.gateway.rest.middleware.disconnect import Disconnect
+from services.gateway.rest.middleware.entrance import Entrance
 from services.gateway.rest.middleware.errors import Errors
 from services.gateway.rest.middleware.head import Head
 from services.gateway.rest.middleware.observe import HttpMetrics, Observe
@@ -28,22 +29,21 @@ _EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
 
 @dataclass(frozen=True)
 class RestOptions:
-    """What an operator may choose. `api_key`: empty asks for none. `cors_origins`: origins of the web pages that may
-    call; "*" for all.
-    """
+    """What an operator may choose. `cors_origins`: origins of the web pages that may call; "*" for all."""
 
-    api_key: str = ""
     cors_origins: tuple[str, ...] = ()
     body_limits: BodyLimits = field(default_factory=BodyLimits)
 
 
-def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: RestOptions | None = None) -> FastAPI:
+def create_app(
+    gateway: SpeechGateway, registry: CollectorRegistry, guard: Guard, options: RestOptions | None = None
+) -> FastAPI:
     """`registry` receives the HTTP metrics. The caller starts the gateway."""
     app = FastAPI(
         title="Voxline",
         version=version("voxline"),
         description="Text to speech with Spark-TTS. The OpenAI clients work unchanged: point their base URL to /v1.",
-        middleware=_middleware(registry, options or RestOptions()),
+        middleware=_middleware(registry, guard, options or RestOptions()),
         exception_handlers={RequestValidationError: invalid, HTTPException: refused},
         # "4XX" also keeps FastAPI from documenting a 422 that never occurs.
         responses={
@@ -57,7 +57,7 @@ def create_app(gateway: SpeechGateway, registry: CollectorRegistry, options: Res
     return app
 
 
-def _middleware(registry: CollectorRegistry, options: RestOptions) -> list[Middleware]:
+def _middleware(registry: CollectorRegistry, guard: Guard, options: RestOptions) -> list[Middleware]:
     """Outermost first."""
     cors = Middleware(
         CORSMiddleware,
@@ -72,7 +72,7 @@ def _middleware(registry: CollectorRegistry, options: RestOptions) -> list[Middl
         Middleware(Observe, metrics=HttpMetrics(registry)),
         *([cors] if options.cors_origins else []),
         Middleware(Errors),
-        Middleware(ApiKey, key=options.api_key),
+        Middleware(Entrance, guard=guard),
         Middleware(Disconnect),
         Middleware(BodyLimit, limits=options.body_limits),
     ]

@@ -6,6 +6,7 @@ import unicodedata
 from datetime import UTC, datetime
 
 from services.contract.model import BuiltInVoice, Capability
+from services.gateway.access.principal import current
 from services.gateway.request import ReferenceVoice
 from services.gateway.stages import Model, Stages
 from services.gateway.voices.aliases import ALIAS_VOICES
@@ -14,7 +15,7 @@ from services.gateway.voices.resolver import built_in_voice, not_found, require
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import ListedVoice, StoredVoice
 from services.gateway.voices.voice import VoicePage, VoiceResource
-from services.runtime.errors import InvalidRequest, VoiceExists
+from services.runtime.errors import InvalidRequest, PermissionDenied, VoiceExists
 
 _ID_FORM = re.compile(r"[a-z0-9_-]{1,64}")
 # Of a page of voices.
@@ -24,7 +25,9 @@ _BUILT_IN, _ALIAS, _STORED = "a", "b", "c"
 
 
 class VoiceCatalogue:
-    """Raises StageUnavailable while the model is not known."""
+    """As the caller of the request may see it: another's voice is not there, but its id is taken. Raises
+    StageUnavailable while the model is not known.
+    """
 
     def __init__(self, stages: Stages, store: VoiceStore) -> None:
         self._stages = stages
@@ -44,7 +47,7 @@ class VoiceCatalogue:
         found = sorted((each for each in places if each[0] > token), key=lambda each: each[0])
         if len(found) <= limit:
             after = token.removeprefix(_STORED) if token.startswith(_STORED) else ""
-            stored = await self._store.page(after, limit + 1 - len(found))
+            stored = await self._store.page(after, limit + 1 - len(found), current().owners)
             found += [(_STORED + voice.id, _listed(voice)) for voice in stored]
         given = found[:limit]
         return VoicePage(tuple(voice for _, voice in given), given[-1][0] if len(found) > limit else "")
@@ -67,7 +70,7 @@ class VoiceCatalogue:
             if voice.id == voice_id:
                 return voice
         stored = await self._store.find(voice_id)
-        if stored is None:
+        if stored is None or not current().may_read(stored.owner):
             raise not_found(voice_id)
         return _resource(stored)
 
@@ -80,7 +83,7 @@ class VoiceCatalogue:
         reference = ReferenceVoice(audio, transcript.strip())
         name = display_name.strip()
         chosen = _checked(voice_id or slug(name) or f"voice-{secrets.token_hex(4)}")
-        if built_in_voice(chosen, model) or await self._store.find(chosen):
+        if built_in_voice(chosen, model) or await self._store.owner(chosen) is not None:
             raise VoiceExists(f"There is a voice '{chosen}' already.", field="voice_id")
         stored = StoredVoice(
             id=chosen,
@@ -91,31 +94,39 @@ class VoiceCatalogue:
             transcript=reference.transcript,
             audio_sha256=await audio_hash(reference.audio),
             created_at=datetime.now(UTC),
+            owner=current().owner,
         )
         await self._store.add(stored)
         return _resource(stored)
 
     async def update(self, voice_id: str, display_name: str | None, transcript: str | None) -> VoiceResource:
         """What is None stays; an empty display name is the id. Raises VoiceNotFound, InvalidRequest for a voice that
-        the model brings along.
+        the model brings along, PermissionDenied.
         """
-        self._check_stored(voice_id, "changed")
+        owner = await self._owner(voice_id, "changed")
         name = None if display_name is None else display_name.strip() or voice_id
         text = None if transcript is None else transcript.strip()
-        listed = await self._store.update(voice_id, name, text)
+        listed = await self._store.update(voice_id, name, text, owner)
         if listed is None:
             raise not_found(voice_id)
         return _listed(listed)
 
     async def delete(self, voice_id: str) -> None:
-        """Raises VoiceNotFound, InvalidRequest for a voice that the model brings along."""
-        self._check_stored(voice_id, "deleted")
-        if not await self._store.remove(voice_id):
+        """Raises VoiceNotFound, InvalidRequest for a voice that the model brings along, PermissionDenied."""
+        owner = await self._owner(voice_id, "deleted")
+        if not await self._store.remove(voice_id, owner):
             raise not_found(voice_id)
 
-    def _check_stored(self, voice_id: str, what: str) -> None:
+    async def _owner(self, voice_id: str, what: str) -> str:
+        """Of a voice that the caller may change."""
         if built_in_voice(voice_id, self._stages.model()):
             raise InvalidRequest(f"Voice '{voice_id}' is built in; it cannot be {what}.", field="voice")
+        owner = await self._store.owner(voice_id)
+        if owner is None or not current().may_read(owner):
+            raise not_found(voice_id)
+        if not current().may_change(owner):
+            raise PermissionDenied(f"Voice '{voice_id}' is everybody's; only an admin's key can have it {what}.")
+        return owner
 
 
 def slug(display_name: str) -> str:

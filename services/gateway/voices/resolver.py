@@ -6,6 +6,7 @@ from services.contract.design import DesignedVoice
 from services.contract.generation import HeardVoice, ModelVoice, Turn, VoiceInput
 from services.contract.model import BuiltInVoice, Capability
 from services.contract.tokenization import TokenizedRecording
+from services.gateway.access.principal import current
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.request import NamedVoice, ReferenceVoice, Style, VoiceSelection
 from services.gateway.stages import Model, Stages
@@ -55,7 +56,7 @@ class VoiceResolver:
 
     async def _stored(self, voice_id: str, model: Model) -> VoiceInput:
         stored = await self._store.find(voice_id)
-        if stored is None:
+        if stored is None or not current().may_read(stored.owner):
             raise not_found(voice_id)
         require(model, Capability.CLONE, "clone a voice from reference audio")
         return _heard(await self._references.of_voice(stored, model), stored.transcript, model)

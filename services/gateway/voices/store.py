@@ -1,17 +1,12 @@
 """Where voices are kept: SQLite or PostgreSQL through one code path."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypedDict
-from urllib.parse import quote
+from typing import TypedDict
 
-from sqlalchemy import ColumnElement, delete, event, false, func, literal, select, update
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DisconnectionError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import ColumnElement, delete, false, func, literal, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from services.contract.design import DesignedVoice
 from services.contract.frames import Frames
@@ -19,6 +14,7 @@ from services.contract.model import Revision
 from services.contract.speaker import Speaker
 from services.contract.tokenization import TokenizedRecording
 from services.gateway.voices.adoption import adopt
+from services.gateway.voices.database import file_of, open_engine, with_driver
 from services.gateway.voices.latest_voices import LatestVoices
 from services.gateway.voices.migration import migrate
 from services.gateway.voices.sessions import Sessions
@@ -26,11 +22,6 @@ from services.gateway.voices.stored_voice import ListedVoice, StoredVoice, check
 from services.gateway.voices.tables import Base, DesignedSpeakerRow, RecordingRow, ReferenceRow, VoiceRow
 from services.runtime.errors import InvalidRequest, StoreUnavailable, VoiceExists
 
-_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-# A dead connection is noticed before it is used, and a host that does not answer in some seconds.
-_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "postgresql": {"pool_pre_ping": True, "connect_args": {"timeout": 3.0}},
-}
 _LISTED = (VoiceRow.id, VoiceRow.display_name, VoiceRow.transcript, VoiceRow.created_at, VoiceRow.owner)
 
 
@@ -45,15 +36,13 @@ class VoiceStore:
     def __init__(self, url: str, max_references: int = 1000) -> None:
         self._url = with_driver(url)
         self._max_references = max_references
-        self._engine = create_async_engine(_existing(self._url), **_OPTIONS.get(self._url.get_backend_name(), {}))
-        if (file := _file(self._url)) is not None:
-            _leave_removed(self._engine, file)
+        self._engine = open_engine(self._url)
         self.sessions = Sessions(self._engine)
         self._found = LatestVoices()
 
     async def start(self) -> None:
         """Makes the file, and brings the database to the schema of this version. It must be there."""
-        file = _file(self._url)
+        file = file_of(self._url)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
@@ -223,39 +212,6 @@ class VoiceStore:
         except IntegrityError:
             return False
         return True
-
-
-def with_driver(url: str) -> URL:
-    """As SQLAlchemy needs it."""
-    parsed = make_url(url)
-    return parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
-
-
-def _file(url: URL) -> Path | None:
-    """Of SQLite."""
-    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-
-
-def _leave_removed(engine: AsyncEngine, file: Path) -> None:
-    """A connection that is kept would go on reading a file that has been removed."""
-
-    def note(connection: object, record: ConnectionPoolEntry) -> None:
-        record.info["file"] = file.stat().st_ino
-
-    def check(connection: object, record: ConnectionPoolEntry, proxy: object) -> None:
-        if not file.exists() or file.stat().st_ino != record.info["file"]:
-            raise DisconnectionError(f"{file} is not the file that it was")
-
-    event.listen(engine.sync_engine, "connect", note)
-    event.listen(engine.sync_engine, "checkout", check)
-
-
-def _existing(url: URL) -> URL:
-    """SQLite would make a file that has been removed again, and it would be empty."""
-    file = _file(url)
-    if file is None:
-        return url
-    return url.set(database=f"file:{quote(str(file))}", query={**url.query, "mode": "rw", "uri": "true"})
 
 
 def _is(column: InstrumentedAttribute[str], voice_id: str) -> ColumnElement[bool]:

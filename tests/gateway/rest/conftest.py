@@ -10,6 +10,8 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.gateway.access.guard import Guard
+from services.gateway.access.keyring import Known
 from services.gateway.http.connections import Connections
 from services.gateway.http.limits import HttpLimits
 from services.gateway.http.server import Address, HttpServer
@@ -118,11 +120,18 @@ class ScriptedGateway:
             self.closed.set()
 
 
+class NoKeys:
+    """In a database without any."""
+
+    async def known(self) -> Known:
+        return Known({}, guarded=False, current=True)
+
+
 @asynccontextmanager
 async def _serve(
-    gateway: ScriptedGateway, registry: CollectorRegistry, options: RestOptions | None, limits: HttpLimits
+    gateway: ScriptedGateway, registry: CollectorRegistry, guard: Guard, options: RestOptions | None, limits: HttpLimits
 ) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(gateway, registry, options)
+    app = create_app(gateway, registry, guard, options)
     server = HttpServer(app, Address("127.0.0.1", 0), Connections(limits, registry))
     await server.start()
     url = f"http://127.0.0.1:{server.port}"
@@ -148,8 +157,11 @@ async def serve(gateway: ScriptedGateway, registry: CollectorRegistry) -> AsyncI
     """Serves the scripted gateway with the given options; gives a client for it."""
     async with AsyncExitStack() as stack:
 
-        async def start(options: RestOptions | None = None, limits: HttpLimits | None = None) -> httpx.AsyncClient:
-            return await stack.enter_async_context(_serve(gateway, registry, options, limits or HttpLimits()))
+        async def start(
+            options: RestOptions | None = None, limits: HttpLimits | None = None, api_key: str = ""
+        ) -> httpx.AsyncClient:
+            guard = Guard(NoKeys(), api_key)
+            return await stack.enter_async_context(_serve(gateway, registry, guard, options, limits or HttpLimits()))
 
         yield start
 

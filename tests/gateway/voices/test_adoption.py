@@ -10,7 +10,7 @@ from services.contract.frames import Frames
 from services.contract.model import Revision
 from services.contract.speaker import Speaker
 from services.contract.tokenization import TokenizedRecording
-from services.gateway.voices.store import with_driver
+from services.gateway.voices.database import with_driver
 from services.gateway.voices.stored_voice import StoredVoice
 from services.gateway.voices.tables import Base, DesignedSpeakerRow, ReferenceRow
 

@@ -24,8 +24,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.contract.design import DesignedVoice, Gender, Level
 from services.contract.model import Revision
 from services.contract.tokenization import TokenizedRecording
+from services.gateway.voices.database import with_driver
 from services.gateway.voices.migration import lock, migrate
-from services.gateway.voices.store import VoiceStore, with_driver
+from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.tables import Base
 from voxline.stages.v1 import spark_pb2
 

@@ -13,7 +13,7 @@ from services.gateway.interface import renamed_fields
 from services.gateway.reply import Reply
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Turn
 from services.gateway.rest.dependencies import TheGateway
-from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
+from services.gateway.rest.middleware.entrance import DOCUMENTED_KEY
 from services.gateway.rest.openai import sse
 from services.gateway.rest.openai.instructions import style_of
 from services.gateway.rest.streamed import StreamedResponse

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from services.gateway.interface import renamed_fields
 from services.gateway.rest.dependencies import TheGateway
-from services.gateway.rest.middleware.api_key import DOCUMENTED_KEY
+from services.gateway.rest.middleware.entrance import DOCUMENTED_KEY
 from services.gateway.voices.voice import VoiceResource
 
 # Of a form, beside its file.
