@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 
 from services.runtime import request_context
-from services.runtime.errors import StageUnavailable, of_stage
+from services.runtime.errors import StageUnavailable, VoxlineError, of_stage
 
 logger = logging.getLogger(__name__)
 
@@ -128,9 +128,12 @@ def _our_errors(level: int = logging.WARNING) -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as exc:
-        error = of_stage(exc)
-        if error.message != exc.details():
-            # A replica that is away is looked for many times; that it is away is told elsewhere, once.
-            level = logging.DEBUG if isinstance(error, StageUnavailable) else level
-            logger.log(level, "a call to a stage failed: %s %s", exc.code().name, exc.details())
-        raise error from exc
+        raise _told(of_stage(exc), exc, level) from exc
+
+
+def _told(error: VoxlineError, exc: grpc.aio.AioRpcError, level: int) -> VoxlineError:
+    if error.message != exc.details():
+        # A replica that is away is looked for many times; that it is away is told elsewhere, once.
+        level = logging.DEBUG if isinstance(error, StageUnavailable) else level
+        logger.log(level, "a call to a stage failed: %s %s", exc.code().name, exc.details())
+    return error

@@ -24,6 +24,7 @@ from services.runtime.errors import TAKEN_UP, Cancelled, GenerationFailed, Voxli
 from services.runtime.message_size import MessageLimits
 from services.runtime.metrics import RpcMetrics
 from services.runtime.request_context import RequestContext, entered
+from services.runtime.traces import let_go
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +103,9 @@ class RpcInterceptor(_ServerInterceptor):
                 code = grpc.StatusCode.UNKNOWN
                 raise
             except Exception as exc:  # The outermost edge of every RPC: whatever is unforeseen becomes the last row.
-                error = _ours(exc)
-                code = row(error).grpc
-                await _abort(context, error)
+                status, code = _as_status(exc)
+                let_go(exc)
+                await context.abort(status.code, status.details, status.trailing_metadata or ())
             finally:
                 self._observe(method, code, time.monotonic() - started)
 
@@ -122,9 +123,12 @@ def _ours(exc: Exception) -> VoxlineError:
     return GenerationFailed("An internal error happened; the log has its trace under this request id.")
 
 
-async def _abort(context: "grpc.aio.ServicerContext[Request, Response]", error: VoxlineError) -> None:
-    status = to_status(error)
-    await context.abort(status.code, status.details, status.trailing_metadata or ())
+def _as_status(exc: Exception) -> tuple[grpc.Status, grpc.StatusCode]:
+    """Without the error: a name for it where it was caught would hold it, and all that it passed through, until the
+    collector comes by.
+    """
+    error = _ours(exc)
+    return to_status(error), row(error).grpc
 
 
 def _refusal(error: VoxlineError) -> "grpc.RpcMethodHandler[Any, Any]":

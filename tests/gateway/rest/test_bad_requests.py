@@ -1,5 +1,8 @@
 """Every mistake of a caller and every early failure: its status, and a body in OpenAI's form that names the field."""
 
+import gc
+import weakref
+
 import pytest
 
 from services.gateway.rest.app import RestOptions
@@ -157,3 +160,23 @@ async def test_repeating_in_vain_is_discouraged(client, gateway):
     gateway.script = (Unsupported("cannot clone"),)
     reply = await client.post("/v1/audio/speech", json={"input": "Hi."})
     assert reply.headers["x-should-retry"] == "false"
+
+
+async def test_what_a_refused_request_held_is_let_go_with_its_reply(client, gateway):
+    held = []
+
+    class Recording:
+        """As large as one may be."""
+
+    async def refuse(request):
+        recording = Recording()
+        held.append(weakref.ref(recording))
+        raise InvalidRequest("no", field="audio")
+
+    gateway.speak = refuse
+    gc.disable()
+    try:
+        assert (await client.post("/v1/audio/speech", json={"input": "Hi."})).status_code == 400
+        assert held[0]() is None
+    finally:
+        gc.enable()

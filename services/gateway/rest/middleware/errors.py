@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.rest.errors import to_ours, to_response
+from services.runtime.traces import let_go
 
 
 class Errors:
@@ -25,7 +26,8 @@ class Errors:
         try:
             await self._app(scope, receive, watched)
         except Exception as exc:  # The outermost edge of HTTP: an unexpected error becomes a 500.
-            error = to_ours(exc)
             if begun:
-                raise error from exc
-            await to_response(error)(scope, receive, send)
+                raise to_ours(exc) from exc
+            response = to_response(to_ours(exc))
+            let_go(exc)
+            await response(scope, receive, send)
