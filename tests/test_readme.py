@@ -19,7 +19,9 @@ def test_every_make_target_exists() -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"^\| `voxline ((?:voices |codec )?[a-z]+)", README, re.M))))
+@pytest.mark.parametrize(
+    "command", sorted(set(re.findall(r"^\| `voxline ((?:voices |keys |codec )?[a-z]+)", README, re.M)))
+)
 def test_every_command_exists(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0

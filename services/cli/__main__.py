@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli import codec, voices
+from services.cli import codec, keys, voices
 from services.cli.failure import Commands
 from services.cli.model import PUBLISHED, fetch
 from services.cli.say import say
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(say)
 app.add_typer(voices.app, name="voices")
+app.add_typer(keys.app, name="keys")
 app.add_typer(codec.app, name="codec")
 
 

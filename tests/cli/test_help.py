@@ -12,6 +12,7 @@ from tests.cli.conftest import Voxline
         (["serve"], "Ctrl-C"),
         (["say"], "hello.mp3"),
         (["voices", "add"], "anna.wav"),
+        (["keys", "add"], "--scopes speak"),
         (["codec", "encode"], "anna.json"),
         (["fetch"], "licence"),
     ],

@@ -100,6 +100,16 @@ async def test_voices_from_before_are_found(old, open_store):
         assert await store.recording(row["id"]) is None
 
 
+async def test_voices_from_before_there_were_keys_are_nobodys(old, open_store):
+    await migrate(old, "0002")
+    store = await open_store()
+    assert [(voice.id, voice.owner) for voice in await store.page("", 10)] == [("anne", ""), ("bo", "")]
+    for row in rows("voices"):
+        found = await store.find(row["id"])
+        check_tokens(found.tokens, row)
+        assert found.created_at.replace(tzinfo=None) == row["created_at"]
+
+
 async def test_designed_speakers_from_before_are_found(old, open_store):
     store = await open_store()
     for row in rows("designed_speakers"):

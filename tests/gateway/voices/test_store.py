@@ -257,3 +257,32 @@ async def test_gateways_that_start_together_all_find_their_tables(open_store):
     stores = await asyncio.gather(*(open_store() for _ in range(4)))
     await stores[0].add(voice("ann"))
     assert await stores[3].find("ann") == voice("ann")
+
+
+async def test_voice_of_another_owner_is_not_there(open_store):
+    store = await open_store()
+    await store.add(replace(recorded("ann", b"hers"), owner="a"))
+    for owner in ("", "b"):
+        assert await store.recording("ann", owner) is None
+        assert await store.update("ann", "Other", owner=owner) is None
+        assert not await store.retokenized("ann", "new", LATENTS, owner)
+        assert not await store.remove("ann", owner)
+    assert await store.find("ann") == voice("ann", owner="a")
+    assert await store.owner("ann") == "a"
+    assert await store.recording("ann", "a") == b"hers"
+    assert (await store.update("ann", "Änne", owner="a")).owner == "a"
+    assert await store.retokenized("ann", "new", LATENTS, "a")
+    assert await store.remove("ann", "a")
+    assert await store.owner("ann") is None
+
+
+async def test_pages_of_owners_show_theirs_alone_in_one_order(open_store):
+    store = await open_store()
+    for place in range(30):
+        await store.add(voice(f"v{place:02}", owner=("", "a", "b")[place % 3]))
+    pages = [await store.page("", 7, {"", "a"})]
+    while pages[-1]:
+        pages.append(await store.page(pages[-1][-1].id, 7, {"", "a"}))
+    assert [each.id for page in pages for each in page] == [f"v{place:02}" for place in range(30) if place % 3 != 2]
+    assert len(await store.page("", 100)) == 30
+    assert [await store.count(owner) for owner in ("", "a", "b", "c")] == [10, 10, 10, 0]
