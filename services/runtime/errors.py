@@ -162,7 +162,7 @@ _MESSAGES: Mapping[type[VoxlineError], str] = {
 # What a caller of ours may have done wrong, as a stage sees it; and the first names of the fields that it set itself.
 _CALLERS_FAULT = (InvalidRequest, TooLarge)
 _CALLERS_FIELDS = ("audio", "sampling", "text", "transcript")
-_OURS = (Unauthenticated, VoiceNotFound, ModelNotFound, VoiceExists)
+_OURS = (Unauthenticated, PermissionDenied, VoiceNotFound, ModelNotFound, VoiceExists)
 _BY_REASON: Mapping[str, type[VoxlineError]] = {row.openai_code.upper(): cls for cls, row in TABLE.items()}
 
 

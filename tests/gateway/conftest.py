@@ -54,6 +54,7 @@ from services.runtime.errors import (
     GenerationFailed,
     InvalidRequest,
     ModelNotFound,
+    PermissionDenied,
     StageUnavailable,
     TooLarge,
     Unauthenticated,
@@ -100,7 +101,15 @@ def speaker_of(*global_tokens: int) -> Speaker:
     return Speaker(b"double" + bytes(token % 256 for token in global_tokens), global_tokens)
 
 
-NOT_THE_CALLERS = (InvalidRequest, TooLarge, Unauthenticated, VoiceNotFound, ModelNotFound, VoiceExists)
+NOT_THE_CALLERS = (
+    InvalidRequest,
+    TooLarge,
+    Unauthenticated,
+    PermissionDenied,
+    VoiceNotFound,
+    ModelNotFound,
+    VoiceExists,
+)
 
 
 def outcome(cls: type[VoxlineError], stage: str) -> type[VoxlineError]:

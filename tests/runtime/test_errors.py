@@ -23,7 +23,13 @@ def test_every_error_has_exactly_one_row() -> None:
 
 
 def arriving() -> list[type[VoxlineError]]:
-    ours = (errors.Unauthenticated, errors.VoiceNotFound, errors.ModelNotFound, errors.VoiceExists)
+    ours = (
+        errors.Unauthenticated,
+        errors.PermissionDenied,
+        errors.VoiceNotFound,
+        errors.ModelNotFound,
+        errors.VoiceExists,
+    )
     return [cls for cls in subclasses() if cls not in ours]
 
 
@@ -80,7 +86,8 @@ async def test_only_a_field_that_the_caller_set_is_its_mistake(stage, cls, field
 
 
 @pytest.mark.parametrize(
-    "cls", [errors.Unauthenticated, errors.VoiceNotFound, errors.ModelNotFound, errors.VoiceExists]
+    "cls",
+    [errors.Unauthenticated, errors.PermissionDenied, errors.VoiceNotFound, errors.ModelNotFound, errors.VoiceExists],
 )
 async def test_what_a_stage_finds_wrong_with_us_is_not_the_callers_mistake(stage, cls, caplog) -> None:
     stage.script.error = cls("what happened", field="audio")
