@@ -40,10 +40,11 @@ _LOOK_AGAIN_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Limits:
-    """`pause_seconds`: silence between segments."""
+    """`pause_seconds`: silence between segments. `voices_per_key`: 0 is no bound."""
 
     admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
     pause_seconds: float = 0.1
+    voices_per_key: int = 1000
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Gateway:
         self._metrics.database_up.set_function(lambda: not store.problem)
         self._draining = False
         self._adopted: Model | None = None
-        self.voices = VoiceCatalogue(stages, store)
+        self.voices = VoiceCatalogue(stages, store, limits.voices_per_key)
 
     async def start(self) -> None:
         await self._store.start()

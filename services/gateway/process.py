@@ -30,7 +30,7 @@ class GatewayProcess:
         registry = CollectorRegistry()
         targets = Targets(settings.tokenizer, settings.llm, settings.detokenizer)
         stages = Stages(targets, settings.look_ahead_frames, settings.stages_tls)
-        limits = Limits(settings.admission, settings.pause_seconds)
+        limits = Limits(settings.admission, settings.pause_seconds, settings.max_voices_per_key)
         store = VoiceStore(settings.database_url)
         self.gateway = Gateway(stages, store, limits, registry)
         self._keyring = Keyring(KeyStore(store.sessions))

@@ -60,6 +60,7 @@ class GatewaySettings(ServerSettings):
         "empty: as many as the model says are enough.",
     )
     pause_seconds: float = Field(0.1, ge=0, le=5, description="Silence between segments of a long text.")
+    max_voices_per_key: int = Field(1000, ge=0, description="Most stored voices of one key; 0: no bound.")
     api_key: str = Field(
         "",
         max_length=512,

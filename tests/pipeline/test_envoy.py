@@ -1,5 +1,6 @@
 """Envoy's gRPC-JSON transcoder, with the committed descriptor set, in front of the real gateway."""
 
+import asyncio
 import base64
 import io
 import json
@@ -17,6 +18,8 @@ import pytest
 
 from bench.stack import RunningStack
 from services.cli.stack import socket_directory
+from services.gateway.process import GatewayProcess
+from services.gateway.settings import GatewaySettings
 
 HERE = Path(__file__).parent
 DESCRIPTORS = HERE.parents[1] / "protos/gen/voxline.pb"
@@ -25,8 +28,15 @@ TEXT = "Good morning."
 
 @pytest.fixture(scope="module")
 def proxy(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    config = tmp_path_factory.mktemp("envoy") / "envoy.yaml"
     _, port = stack.grpc.split(":")
+    with _transcoder(port, tmp_path_factory.mktemp("envoy")) as client:
+        yield client
+
+
+@contextmanager
+def _transcoder(port: str, directory: Path) -> Iterator[httpx.Client]:
+    """Before the gateway's gRPC port."""
+    config = directory / "envoy.yaml"
     with socket_directory() as sockets:
         admin = sockets / "admin"
         values = {"GRPC_PORT": port, "DESCRIPTORS": DESCRIPTORS, "ADMIN": admin}
@@ -98,3 +108,54 @@ def test_an_error_keeps_its_status_and_its_field(proxy: httpx.Client) -> None:
 
 def test_an_unknown_method_is_not_found(proxy: httpx.Client) -> None:
     assert proxy.get("/voxline/v1/nothing").status_code == 404
+
+
+async def test_the_guard_of_grpc_is_behind_the_transcoder_too(tmp_path: Path) -> None:
+    """Nobody is asked to speak: whom it lets in hears that there are no stages."""
+    nowhere = f"unix:{tmp_path}/none"
+    settings = GatewaySettings(
+        port=0,
+        http_port=0,
+        metrics_port=0,
+        tokenizer=nowhere,
+        llm=nowhere,
+        detokenizer=nowhere,
+        database=f"sqlite:///{tmp_path}/voices.db",
+        drain_seconds=0.0,
+        grace_seconds=0.0,
+        api_key="secret",
+    )
+    process = GatewayProcess(settings)
+    await process.start()
+    answers = await asyncio.to_thread(_asked, str(process.grpc.port), tmp_path)
+    await process.stop()
+    assert answers == {
+        "POST speech:synthesize": [401, 401, 503],
+        "POST speech:body": [401, 401, 503],
+        "POST voices": [401, 401, 503],
+        "PATCH voices/ann": [401, 401, 503],
+        "DELETE voices/ann": [401, 401, 503],
+        "GET voices": [503, 503, 503],
+        "GET voices/ann": [503, 503, 503],
+    }
+
+
+def _asked(port: str, directory: Path) -> dict[str, list[int]]:
+    """Statuses without a key, with a wrong one and with the right one."""
+    bodies = {"speech:synthesize": {"text": TEXT}, "speech:body": {"speech": {"text": TEXT}}}
+    calls = [("POST", path) for path in (*bodies, "voices")]
+    calls += [("PATCH", "voices/ann"), ("DELETE", "voices/ann")]
+    calls += [("GET", path) for path in ("voices", "voices/ann")]
+    with _transcoder(port, directory) as client:
+        return {
+            f"{method} {path}": [
+                client.request(
+                    method,
+                    f"/voxline/v1/{path}",
+                    json=None if method in ("GET", "DELETE") else bodies.get(path, {}),
+                    headers={"authorization": f"Bearer {key}"} if key else {},
+                ).status_code
+                for key in ("", "wrong", "secret")
+            ]
+            for method, path in calls
+        }

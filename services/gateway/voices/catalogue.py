@@ -15,7 +15,7 @@ from services.gateway.voices.resolver import built_in_voice, not_found, require
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import ListedVoice, StoredVoice
 from services.gateway.voices.voice import VoicePage, VoiceResource
-from services.runtime.errors import InvalidRequest, PermissionDenied, VoiceExists
+from services.runtime.errors import InvalidRequest, PermissionDenied, TooLarge, VoiceExists
 
 _ID_FORM = re.compile(r"[a-z0-9_-]{1,64}")
 # Of a page of voices.
@@ -29,9 +29,11 @@ class VoiceCatalogue:
     StageUnavailable while the model is not known.
     """
 
-    def __init__(self, stages: Stages, store: VoiceStore) -> None:
+    def __init__(self, stages: Stages, store: VoiceStore, voices_per_key: int = 0) -> None:
+        """`voices_per_key`: most that one owner may have, admins aside; 0 is no bound."""
         self._stages = stages
         self._store = store
+        self._voices_per_key = voices_per_key
         self._references = References(stages, store)
 
     async def page(self, size: int = 0, token: str = "") -> VoicePage:
@@ -76,7 +78,8 @@ class VoiceCatalogue:
 
     async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> VoiceResource:
         """An empty `voice_id` is made from the display name, or at random when that gives none. Raises VoiceExists,
-        InvalidRequest for the id or the audio, Unsupported when the model cannot clone, and what the tokenizer raises.
+        InvalidRequest for the id or the audio, TooLarge for one voice too many, Unsupported when the model cannot
+        clone, and what the tokenizer raises.
         """
         model = self._stages.model()
         require(model, Capability.CLONE, "clone a voice from reference audio")
@@ -85,6 +88,7 @@ class VoiceCatalogue:
         chosen = _checked(voice_id or slug(name) or f"voice-{secrets.token_hex(4)}")
         if built_in_voice(chosen, model) or await self._store.owner(chosen) is not None:
             raise VoiceExists(f"There is a voice '{chosen}' already.", field="voice_id")
+        await self._check_number()
         stored = StoredVoice(
             id=chosen,
             display_name=name or chosen,
@@ -116,6 +120,16 @@ class VoiceCatalogue:
         owner = await self._owner(voice_id, "deleted")
         if not await self._store.remove(voice_id, owner):
             raise not_found(voice_id)
+
+    async def _check_number(self) -> None:
+        """Voices that are made at the same time may come to some more."""
+        most, caller = self._voices_per_key, current()
+        if most and not caller.is_admin and await self._store.count(caller.owner) >= most:
+            raise TooLarge(
+                f"This key has {most} voices, the most that are allowed (VOXLINE_GATEWAY_MAX_VOICES_PER_KEY of the "
+                "server); delete one first.",
+                field="voice_id",
+            )
 
     async def _owner(self, voice_id: str, what: str) -> str:
         """Of a voice that the caller may change."""

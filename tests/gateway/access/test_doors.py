@@ -2,6 +2,7 @@
 method that the table below does not know fails.
 """
 
+import asyncio
 import importlib
 import pkgutil
 
@@ -289,3 +290,55 @@ async def test_two_keys_at_once_are_none(doors, secrets, method):
         message = ParseDict(RPC[method][1], rpc_methods()[method]()).SerializeToString()
         call = doors.channel.unary_stream(method)(message, metadata=headers)
         assert await call.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_key_may_not_have_more_voices_than_the_setting_says(settings, keys):
+    first, second, admin = [await key(keys, scope) for scope in ("voices", "voices", "admin")]
+
+    async def created(doors, voice_id: str, secret: str) -> str:
+        form = {"data": {"name": "Ann", "id": voice_id}, "files": {"audio_sample": ("a.wav", b"sound")}}
+        return status(await doors.rest("POST", "/v1/audio/voices", secret, **form))
+
+    async with opened(settings | {"max_voices_per_key": 1}, keys) as doors:
+        assert [await created(doors, name, first) for name in ("a", "b")] == ["200", "413"]
+        assert await created(doors, "b", second) == "200"
+        assert [await created(doors, name, admin) for name in ("c", "d")] == ["200", "200"]
+        assert status(await doors.rest("DELETE", "/v1/audio/voices/a", first)) == "200"
+        assert await created(doors, "a", first) == "200"
+
+
+async def test_limits_of_a_key_hold_at_every_door_and_the_time_to_come_again_is_told(settings, keys):
+    limits = KeyLimits(characters_a_minute=10)
+    narrow = await key(keys, "speak", limits=limits)
+    body = {"json": {"input": "12345678", "response_format": "pcm"}}
+    async with opened(settings, keys) as doors:
+        assert status(await doors.rest("POST", "/v1/audio/speech", narrow, **body)) == "200"
+        refused = await doors.rest("POST", "/v1/audio/speech", narrow, **body)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limited")
+        assert 1 <= int(refused.headers["retry-after"]) <= 36
+        cls = rpc_methods()[f"{_TTS}/Synthesize"]
+        code, _ = await doors.rpc(f"{_TTS}/Synthesize", [cls(text="12345678").SerializeToString()], narrow)
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+        cls = rpc_methods()[f"{_TTS}/StreamingSynthesize"]
+        stream = [cls(config={}).SerializeToString(), cls(text="12345678").SerializeToString()]
+        code, _ = await doors.rpc(f"{_TTS}/StreamingSynthesize", stream, narrow)
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_requests_at_once_of_a_key_are_counted_over_both_doors(settings, keys, doubles):
+    async def hold(place: int) -> None:
+        await finish.wait()
+
+    finish = asyncio.Event()
+    doubles.llm.before = hold
+    narrow = await key(keys, "speak", limits=KeyLimits(requests_at_once=1))
+    async with opened(settings, keys) as doors:
+        body = {"json": {"input": "Hi.", "voice": "male", "response_format": "pcm"}}
+        running = asyncio.create_task(doors.rest("POST", "/v1/audio/speech", narrow, **body))
+        await doubles.llm.live.until(1)
+        assert status(await doors.rest("POST", "/v1/audio/speech", narrow, **body)) == "429"
+        assert status(await rpc(doors, f"{_TTS}/Synthesize", narrow)) == "RESOURCE_EXHAUSTED"
+        assert status(await doors.rest("GET", "/v1/audio/voices", narrow)) == "200"
+        finish.set()
+        assert status(await running) == "200"
+        assert status(await doors.rest("POST", "/v1/audio/speech", narrow, **body)) == "200"
