@@ -37,11 +37,12 @@ EXTRAS = {
 }
 
 # Inner layer of the gateway -> what of the gateway it may import besides itself. Surfaces (rest, rpc) know the request
-# and the reply, and nothing of how one becomes the other; clients and encoders know nothing of the gateway.
+# and the reply, and nothing of how one becomes the other; clients and encoders know nothing of the gateway, but
+# how long clients may wait.
 GATEWAY_LAYERS = {
     "access": {"voices.migration", "voices.sessions", "voices.tables"},
     "audio": set(),
-    "clients": set(),
+    "clients": {"deadlines"},
     "http": set(),
     "text": {"request"},
     "voices": {"access.principal", "metrics", "replacement", "reply", "request", "stages"},

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from services.contract.detokenization import DetokenizationConfig, Priming
 from services.gateway.metrics import GatewayMetrics
@@ -14,6 +15,9 @@ from services.runtime.audio import Audio
 from services.runtime.errors import VoxlineError
 
 logger = logging.getLogger(__name__)
+
+# No chunk behind the first is held back for so much.
+_LONGEST_CHUNK_SECONDS = 2.0
 
 
 class Decoding:
@@ -40,7 +44,8 @@ class Decoding:
                 revision=model.revision,
             )
             try:
-                chunks = self._stages.detokenizer.decode(config, utterance.frames(sum(sizes)))
+                owed = partial(_owed, utterance, sizes, model)
+                chunks = self._stages.detokenizer.decode(config, utterance.frames(sum(sizes)), owed)
                 async with aclosing(chunks):
                     async for chunk in chunks:
                         if utterance.drawing != drawing:
@@ -56,6 +61,14 @@ class Decoding:
                     raise utterance.error from exc
                 await replacement.after(exc)
                 logger.warning("the detokenizer is replaced after %d frames: %s", sum(sizes), exc.message)
+
+
+def _owed(utterance: Utterance, sizes: list[int], model: Model) -> bool:
+    """Whether the frames of another chunk are there. How a detokenizer cuts is its own affair; none waits for more."""
+    if utterance.finished:
+        return True
+    chunk = _LONGEST_CHUNK_SECONDS * model.frames.frame_rate if sizes else model.detokenizer.first_audio_frames
+    return utterance.end - sum(sizes) >= model.look_ahead + chunk
 
 
 def _priming(utterance: Utterance, sizes: list[int], model: Model) -> Priming | None:

@@ -29,7 +29,7 @@ class GatewayProcess:
         self._settings = settings
         registry = CollectorRegistry()
         targets = Targets(settings.tokenizer, settings.llm, settings.detokenizer)
-        stages = Stages(targets, settings.look_ahead_frames, settings.stages_tls)
+        stages = Stages(targets, settings.look_ahead_frames, settings.stages_tls, settings.deadlines)
         limits = Limits(settings.admission, settings.pause_seconds, settings.max_voices_per_key)
         store = VoiceStore(settings.database_url)
         self.gateway = Gateway(stages, store, limits, registry)

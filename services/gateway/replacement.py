@@ -7,6 +7,7 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
 from services.gateway.stages import Stages
 from services.runtime.errors import (
+    DeadlineExceeded,
     EngineDied,
     GenerationFailed,
     Overloaded,
@@ -52,7 +53,7 @@ class Replacement:
         match error:
             case EngineDied():
                 self._died(error)
-            case StageUnavailable() if error.broken:
+            case StageUnavailable() | DeadlineExceeded() if error.broken:
                 self._died(error)
             case StageUnavailable():
                 await self._search(error)
@@ -70,8 +71,11 @@ class Replacement:
     def _died(self, error: VoxlineError) -> None:
         self._begun = True
         self._deaths += 1
-        if self.exhausted:
-            raise GenerationFailed(f"Two replicas of the {self._stage} were lost while they worked on this.") from error
+        if not self.exhausted:
+            return
+        if isinstance(error, DeadlineExceeded):
+            raise DeadlineExceeded(f"Two replicas of the {self._stage} did not answer in time.") from error
+        raise GenerationFailed(f"Two replicas of the {self._stage} were lost while they worked on this.") from error
 
     async def _search(self, error: VoxlineError) -> None:
         now = time.monotonic()

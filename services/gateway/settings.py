@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.gateway.admission import AdmissionPolicy
+from services.gateway.deadlines import Deadlines
 from services.gateway.http.limits import HttpLimits, networks
 from services.gateway.rest.body_limits import BodyLimits
 from services.runtime.message_size import MessageLimits
@@ -66,6 +67,13 @@ class GatewaySettings(ServerSettings):
         max_length=512,
         description="A key that may everything, beside those of `voxline keys`; while there are none, everybody may.",
     )
+    first_frame_seconds: float = Field(30.0, gt=0, description="How long the LLM may take for first frames.")
+    between_frames_seconds: float = Field(10.0, gt=0, description="How long the LLM may take for the next frames.")
+    first_audio_seconds: float = Field(
+        15.0, gt=0, description="How long the detokenizer may take for first audio, once its frames are there."
+    )
+    chunk_seconds: float = Field(10.0, gt=0, description="The same for audio that follows.")
+    recording_seconds: float = Field(30.0, gt=0, description="How long the tokenizer may take for a recording.")
     open_reading: bool = Field(
         True, description="Whether models, built-in voices, docs and reflection may be read without a key."
     )
@@ -103,6 +111,16 @@ class GatewaySettings(ServerSettings):
         if self.stages_ca is None:
             return None
         return ChannelFiles(self.stages_ca, self.stages_cert, self.stages_key, self.stages_name)
+
+    @property
+    def deadlines(self) -> Deadlines:
+        return Deadlines(
+            first_frame=self.first_frame_seconds,
+            between_frames=self.between_frames_seconds,
+            first_audio=self.first_audio_seconds,
+            chunk=self.chunk_seconds,
+            recording=self.recording_seconds,
+        )
 
     @property
     def database_url(self) -> str:

@@ -22,6 +22,7 @@ from services.contract.model import (
 from services.gateway.clients.detokenizer import DetokenizerClient
 from services.gateway.clients.llm import LlmClient
 from services.gateway.clients.tokenizer import TokenizerClient
+from services.gateway.deadlines import USUAL, Deadlines
 from services.runtime import calls, request_context
 from services.runtime.channel import open_channel
 from services.runtime.errors import StageUnavailable, VoxlineError
@@ -144,14 +145,20 @@ class Stages:
     the stages; None is none. Raises OSError for its files.
     """
 
-    def __init__(self, targets: Targets, look_ahead_frames: int | None, tls: ChannelFiles | None = None) -> None:
+    def __init__(
+        self,
+        targets: Targets,
+        look_ahead_frames: int | None,
+        tls: ChannelFiles | None = None,
+        deadlines: Deadlines = USUAL,
+    ) -> None:
         self._tokenizer = Stage("tokenizer", targets.tokenizer, tls)
         self._llm = Stage("llm", targets.llm, tls)
         self._detokenizer = Stage("detokenizer", targets.detokenizer, tls)
         self._all = (self._tokenizer, self._llm, self._detokenizer)
-        self.tokenizer = TokenizerClient(self._tokenizer.channel)
-        self.llm = LlmClient(self._llm.channel)
-        self.detokenizer = DetokenizerClient(self._detokenizer.channel)
+        self.tokenizer = TokenizerClient(self._tokenizer.channel, deadlines)
+        self.llm = LlmClient(self._llm.channel, deadlines)
+        self.detokenizer = DetokenizerClient(self._detokenizer.channel, deadlines)
         self._look_ahead_frames = look_ahead_frames
         self._agreed: Model | None = None
         self._watches: list[asyncio.Task[None]] = []

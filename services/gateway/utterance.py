@@ -33,6 +33,11 @@ class Utterance:
         """Frames drawn so far."""
         return self._parts[-1].end if self._parts else 0
 
+    @property
+    def finished(self) -> bool:
+        """Whether all of it is drawn, or nothing more comes."""
+        return self._finished or self.error is not None
+
     def name(self, speaker: Speaker) -> None:
         """Who speaks it; one that was known before stays."""
         self.speaker = self.speaker or speaker

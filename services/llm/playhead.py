@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from services.contract.generation import Pace
 
-# Tokens are held back for this share of the time for which the listener has others, and for so many seconds at least.
+# Tokens are held back for this share of the time for which the listener has others, between so many seconds: what says
+# nothing for long would be taken for hung.
 _HELD_SHARE = 0.5
-_LEAST_SECONDS = 0.05
+_LEAST_SECONDS, _MOST_SECONDS = 0.05, 2.0
 
 
 class Playhead:
@@ -25,7 +26,7 @@ class Playhead:
         self._clock = clock
         now = clock()
         self._silent_from = now + pace.ahead_seconds
-        self._held_until = now + max(0.0, _HELD_SHARE * pace.ahead_seconds) if not needs else now
+        self._held_until = now if needs else now + min(max(0.0, _HELD_SHARE * pace.ahead_seconds), _MOST_SECONDS)
 
     def due(self, held: int) -> bool:
         """Whether `held` tokens are worth a message; if so they count as gone."""
@@ -36,5 +37,5 @@ class Playhead:
             self._silent_from = now - self._needs / self._tokens_per_second
             self._needs = 0
         self._silent_from += held / self._tokens_per_second
-        self._held_until = now + max(_LEAST_SECONDS, _HELD_SHARE * (self._silent_from - now))
+        self._held_until = now + min(max(_LEAST_SECONDS, _HELD_SHARE * (self._silent_from - now)), _MOST_SECONDS)
         return True

@@ -9,8 +9,9 @@ from services.runtime.tls import ChannelFiles
 
 # One wire message: a minute of float32 at 48 kHz, or a large upload. The server's limit is the same.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-# Must be longer than the server's own minimum, or it answers GOAWAY too_many_pings.
-KEEPALIVE_MS = 30_000
+# A peer that is stopped, or whose machine is gone, is noticed after the sum of both. The first must be longer than the
+# server's own minimum, or it answers GOAWAY too_many_pings.
+KEEPALIVE_MS, _KEEPALIVE_TIMEOUT_MS = 5_000, 5_000
 
 _SERVICE_CONFIG = json.dumps(
     {
@@ -38,7 +39,9 @@ _OPTIONS = [
     # would ask it even for loopback, and it would take the place of round_robin.
     ("grpc.enable_http_proxy", 0),
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+    # By default there are two, and none while the peer has all that we have to say.
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     # A stage that starts is found as soon as it listens.

@@ -220,7 +220,9 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> VoxlineError:
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
     ours = cls(message, field=fields.get("field"), retry_after=retry_after)
-    ours.broken = not said and any(key == TAKEN_UP[0][0] for key, _ in error.initial_metadata() or ())
+    # A deadline that came with the request is its own: nothing broke.
+    broke = not said and cls is not DeadlineExceeded
+    ours.broken = broke and any(key == TAKEN_UP[0][0] for key, _ in error.initial_metadata() or ())
     return ours
 
 

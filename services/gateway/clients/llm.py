@@ -8,21 +8,24 @@ import grpc
 from services.contract.generation import GenerationRequest, Progress
 from services.contract.speaker import Speaker
 from services.gateway.clients.speaker_answer import SpeakerAnswer
+from services.gateway.deadlines import Deadlines, Patience
 from services.runtime import calls
 from services.runtime.errors import GenerationFailed
 from voxline.stages.v1 import llm_pb2, llm_pb2_grpc
 
 
 class LlmClient:
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._patience = Patience("llm")
         self._stub = llm_pb2_grpc.LlmServiceStub(channel)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress, None]:
-        """Ends with a finish. Close it to free the sequence. Raises the stage's errors, and GenerationFailed when it
-        breaks its order.
+        """Ends with a finish. Close it to free the sequence. Raises the stage's errors, GenerationFailed when it
+        breaks its order, and DeadlineExceeded as `Patience` does.
         """
         drawn = request.prefix.frames.end if request.prefix else 0
-        async with aclosing(self._responses(request)) as responses:
+        async with aclosing(self._in_time(self._responses(request))) as responses:
             async for response in responses:
                 progress = Progress.from_proto(response)
                 if progress.frames is not None:
@@ -33,6 +36,19 @@ class LlmClient:
                 if progress.finish is not None:
                     return
         raise GenerationFailed("The llm stage ended a generation without saying how it ended.")
+
+    async def _in_time(
+        self, responses: AsyncGenerator[llm_pb2.GenerateResponse, None]
+    ) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
+        begun = False
+        async with aclosing(responses):
+            while True:
+                seconds = self._deadlines.between_frames if begun else self._deadlines.first_frame
+                response = await self._patience.wait(anext(responses, None), seconds, queued=not begun)
+                if response is None:
+                    return
+                begun |= response.HasField("frames")
+                yield response
 
     def _responses(self, request: GenerationRequest) -> AsyncGenerator[llm_pb2.GenerateResponse, None]:
         config = llm_pb2.GenerateRequest(config=request.to_proto())

@@ -8,7 +8,7 @@ from services.contract.tokenization import TokenizedRecording
 from services.gateway.stages import Model, Stages
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import StoredVoice
-from services.runtime.errors import InvalidRequest, StageUnavailable, StoreUnavailable, WrongRevision
+from services.runtime.errors import DeadlineExceeded, InvalidRequest, StageUnavailable, StoreUnavailable, WrongRevision
 
 # So often a replica of the right revision is looked for, with a pause of so many seconds.
 _ATTEMPTS, _PAUSE_SECONDS = 10, 0.1
@@ -61,9 +61,14 @@ class References:
         return made
 
     async def _tokenized(self, audio: bytes, model: Model, keep: bool) -> TokenizedRecording:
+        waited_in_vain = False
         for _ in range(_ATTEMPTS):
             try:
                 return await self._stages.tokenizer.tokenize(audio, model.revision, keep)
+            except DeadlineExceeded as exc:
+                if waited_in_vain or not exc.broken:
+                    raise
+                waited_in_vain = True
             except WrongRevision:
                 self._stages.refresh()
                 await asyncio.sleep(_PAUSE_SECONDS)
