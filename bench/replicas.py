@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from services.cli.model import BUNDLED
 from services.gateway.admission import AdmissionPolicy
-from services.gateway.gateway import Gateway, Limits
+from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
 
@@ -115,8 +115,8 @@ async def running_gateway(targets: Targets, directory: Path, look_ahead: int | N
     stages = Stages(targets, look_ahead)
     store = VoiceStore(f"sqlite:///{directory}/voices.db")
     # Nobody is turned away: what is told here is what becomes of those who are in.
-    limits = Limits(AdmissionPolicy(wait_seconds=START_SECONDS))
-    gateway = Gateway(stages, store, limits, CollectorRegistry())
+    options = SpeechOptions(AdmissionPolicy(wait_seconds=START_SECONDS))
+    gateway = Gateway(stages, store, options, CollectorRegistry())
     await gateway.start()
     try:
         async with asyncio.timeout(START_SECONDS):

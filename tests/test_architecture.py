@@ -45,7 +45,7 @@ GATEWAY_LAYERS = {
     "clients": {"deadlines"},
     "http": set(),
     "text": {"request"},
-    "voices": {"access.principal", "metrics", "replacement", "reply", "request", "stages"},
+    "voices": {"access.principal", "limits", "metrics", "replacement", "reply", "request", "stages", "text"},
     "rest": {"access", "audio.encoders", "interface", "reply", "request", "voices.voice"},
     "rpc": {"access", "interface", "reply", "request", "stages", "voices.voice"},
 }

@@ -16,17 +16,19 @@ from services.gateway.admission import Admission, AdmissionPolicy
 from services.gateway.decoding import Decoding
 from services.gateway.generation import Generation
 from services.gateway.interface import ModelName
+from services.gateway.limits import ValueLimits
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.playback import Playback, measured
 from services.gateway.reply import Encoding, Reply, Usage
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Style, TextPiece, TextStreamRequest
 from services.gateway.stages import Model, Stages
-from services.gateway.synthesis import Synthesis
+from services.gateway.synthesis import Pauses, Synthesis
 from services.gateway.voices.catalogue import VoiceCatalogue
 from services.gateway.voices.resolver import VoiceResolver
 from services.gateway.voices.store import VoiceStore
 from services.runtime.audio import Audio
 from services.runtime.errors import ModelNotFound, StageUnavailable, StoreUnavailable, VoxlineError
+from services.runtime.quoted import quoted
 from services.runtime.streams import peek
 
 logger = logging.getLogger(__name__)
@@ -39,12 +41,15 @@ _LOOK_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Limits:
-    """`pause_seconds`: silence between segments. `voices_per_key`: 0 is no bound."""
+class SpeechOptions:
+    """What an operator may choose. `pause_seconds`: silence between segments. `quiet_seconds`: who writes a text stream
+    and says nothing for so long has probably ended the sentence; None: nobody has.
+    """
 
     admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
     pause_seconds: float = 0.1
-    voices_per_key: int = 1000
+    quiet_seconds: float | None = 0.3
+    limits: ValueLimits = field(default_factory=ValueLimits)
 
 
 @dataclass(frozen=True)
@@ -59,18 +64,20 @@ class Spoken:
 class Gateway:
     """Owns `stages` and `store`."""
 
-    def __init__(self, stages: Stages, store: VoiceStore, limits: Limits, registry: CollectorRegistry) -> None:
+    def __init__(self, stages: Stages, store: VoiceStore, options: SpeechOptions, registry: CollectorRegistry) -> None:
         self._stages = stages
         self._store = store
         self._metrics = GatewayMetrics(registry)
-        self._admission = Admission(limits.admission)
+        self._admission = Admission(options.admission)
         self._resolver = VoiceResolver(stages, store, self._metrics)
         generation, decoding = Generation(stages, self._metrics), Decoding(stages, self._metrics)
-        self._synthesis = Synthesis(stages, self._resolver, generation, decoding, limits.pause_seconds)
+        pauses = Pauses(options.pause_seconds, options.quiet_seconds)
+        self._synthesis = Synthesis(stages, self._resolver, generation, decoding, pauses)
         self._metrics.database_up.set_function(lambda: not store.problem)
         self._draining = False
+        self.limits = options.limits
         self._adopted: Model | None = None
-        self.voices = VoiceCatalogue(stages, store, limits.voices_per_key)
+        self.voices = VoiceCatalogue(stages, store, options.limits)
 
     async def start(self) -> None:
         await self._store.start()
@@ -105,14 +112,18 @@ class Gateway:
             return aliases
 
     async def speak(self, request: SpeechRequest) -> Reply:
+        with self._metrics.refused():
+            self.limits.check_speech(request)
         usage = Usage.of(request.sampling)
         spoken = Spoken(self._synthesis.speak(request, usage), usage, real_time=not request.output.whole)
         with current().allowance.characters(sum(len(turn.text) for turn in request.turns)):
             return await self._reply(request.model, request.output, spoken)
 
     async def speak_stream(self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None]) -> Reply:
+        with self._metrics.refused():
+            self.limits.check_text_stream(request)
         usage = Usage.of(request.sampling)
-        counted = _counted(pieces, current().allowance)
+        counted = _counted(self.limits.checked(pieces), current().allowance)
         spoken = Spoken(self._synthesis.speak_stream(request, counted, usage), usage, real_time=False)
         return await self._reply(request.model, request.output, spoken)
 
@@ -120,7 +131,7 @@ class Gateway:
         with self._metrics.refused():
             served = self._stages.model()
             if model not in ("", served.id, *MODEL_ALIASES):
-                raise ModelNotFound(f"There is no model '{model}'; '{served.id}' is served.", field="model")
+                raise ModelNotFound(f"There is no model {quoted(model)}; '{served.id}' is served.", field="model")
             encoding = Encoding(output, served.sample_rate)
         chunks = await peek(self._chunks(encoding, spoken))
         return Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, spoken.usage)

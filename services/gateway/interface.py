@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.gateway.limits import ValueLimits
 from services.gateway.reply import Reply
 from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
 from services.gateway.voices.voice import VoicePage, VoiceResource
@@ -41,6 +42,9 @@ class VoiceResources(Protocol):
 
 class SpeechGateway(Protocol):
     """One per process. `start` returns at once; stages that are not up yet only keep it from being ready."""
+
+    @property
+    def limits(self) -> ValueLimits: ...
 
     @property
     def voices(self) -> VoiceResources: ...

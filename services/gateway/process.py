@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from services.gateway.access.guard import Guard
 from services.gateway.access.key_store import KeyStore
 from services.gateway.access.keyring import Keyring
-from services.gateway.gateway import Gateway, Limits
+from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.http.connections import Connections
 from services.gateway.http.server import Address, HttpServer
 from services.gateway.rest.app import RestOptions, create_app
@@ -30,9 +30,9 @@ class GatewayProcess:
         registry = CollectorRegistry()
         targets = Targets(settings.tokenizer, settings.llm, settings.detokenizer)
         stages = Stages(targets, settings.look_ahead_frames, settings.stages_tls, settings.deadlines)
-        limits = Limits(settings.admission, settings.pause_seconds, settings.max_voices_per_key)
+        options = SpeechOptions(settings.admission, settings.pause_seconds, settings.quiet, settings.value_limits)
         store = VoiceStore(settings.database_url)
-        self.gateway = Gateway(stages, store, limits, registry)
+        self.gateway = Gateway(stages, store, options, registry)
         self._keyring = Keyring(KeyStore(store.sessions))
         guard = Guard(self._keyring, settings.api_key, settings.open_reading)
         services = _services(self.gateway, stages)

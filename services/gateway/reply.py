@@ -11,6 +11,7 @@ from services.gateway.audio.tempo import Tempo
 from services.gateway.request import Output
 from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest, StageUnavailable
+from services.runtime.quoted import quoted
 from services.runtime.streams import collected
 
 # Of a whole reply, as it is handed on.
@@ -111,5 +112,5 @@ def encoder_kind(encoding: str) -> type[Encoder]:
     """Raises InvalidRequest with the names that there are."""
     if encoding not in ENCODERS:
         names = ", ".join(ENCODERS)
-        raise InvalidRequest(f"There is no audio format '{encoding}'; use one of {names}.", field="encoding")
+        raise InvalidRequest(f"There is no audio format {quoted(encoding)}; use one of {names}.", field="encoding")
     return ENCODERS[encoding]

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 from services.contract.design import DesignedVoice, Gender, Level
 from services.contract.sampling import Sampling
-from services.runtime.errors import InvalidRequest, TooLarge
+from services.runtime.errors import InvalidRequest
 
-# About an hour of speech.
-MAX_TEXT_CHARACTERS = 50_000
 # Hz, of what a listener gets.
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
 
@@ -54,9 +52,6 @@ class Turn:
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise InvalidRequest("The text is empty; it must contain something to speak.", field="text")
-        if len(self.text) > MAX_TEXT_CHARACTERS:
-            found = len(self.text)
-            raise TooLarge(f"The text has {found} characters; at most {MAX_TEXT_CHARACTERS} are allowed.", field="text")
 
 
 @dataclass(frozen=True)

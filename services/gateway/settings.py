@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from services.gateway.admission import AdmissionPolicy
 from services.gateway.deadlines import Deadlines
 from services.gateway.http.limits import HttpLimits, networks
+from services.gateway.limits import ValueLimits
 from services.gateway.rest.body_limits import BodyLimits
 from services.runtime.message_size import MessageLimits
 from services.runtime.server import Bounds
@@ -61,6 +62,18 @@ class GatewaySettings(ServerSettings):
         "empty: as many as the model says are enough.",
     )
     pause_seconds: float = Field(0.1, ge=0, le=5, description="Silence between segments of a long text.")
+    quiet_seconds: float = Field(
+        0.3,
+        ge=0,
+        description="A text stream without a seed that says nothing for so long has probably ended its sentence, "
+        "which is spoken; 0: never.",
+    )
+    max_text_characters: int = Field(50_000, gt=0, description="Longest text.")
+    max_piece_characters: int = Field(50_000, gt=0, description="Longest piece of a text stream.")
+    max_stream_characters: int = Field(200_000, gt=0, description="Most text of a text stream.")
+    max_transcript_characters: int = Field(2000, gt=0, description="Longest transcript of a voice's recording.")
+    max_name_characters: int = Field(200, gt=0, description="Longest display name of a voice.")
+    max_instructions_characters: int = Field(4096, gt=0, description="Longest instructions.")
     max_voices_per_key: int = Field(1000, ge=0, description="Most stored voices of one key; 0: no bound.")
     api_key: str = Field(
         "",
@@ -129,6 +142,22 @@ class GatewaySettings(ServerSettings):
     @property
     def admission(self) -> AdmissionPolicy:
         return AdmissionPolicy(self.max_requests, self.max_first_sound_seconds, self.admission_wait_seconds)
+
+    @property
+    def quiet(self) -> float | None:
+        return self.quiet_seconds or None
+
+    @property
+    def value_limits(self) -> ValueLimits:
+        return ValueLimits(
+            text=self.max_text_characters,
+            piece=self.max_piece_characters,
+            pieces=self.max_stream_characters,
+            transcript=self.max_transcript_characters,
+            name=self.max_name_characters,
+            instructions=self.max_instructions_characters,
+            voices_per_key=self.max_voices_per_key,
+        )
 
     @property
     def body_limits(self) -> BodyLimits:

@@ -7,7 +7,7 @@ sequence of the LLM.
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,22 +30,30 @@ _SEGMENTS_IN_HAND = 2
 _NOTHING_SECONDS = 0.2
 
 
-class Synthesis:
-    """`pause_seconds`: silence between segments."""
+@dataclass(frozen=True)
+class Pauses:
+    """`pause_seconds`: silence between segments. `quiet_seconds`: as of `sentences`, where no seed is given: what is
+    said by a seed follows from the text alone.
+    """
 
+    pause_seconds: float
+    quiet_seconds: float | None = None
+
+
+class Synthesis:
     def __init__(
         self,
         stages: Stages,
         voices: VoiceResolver,
         generation: Generation,
         decoding: Decoding,
-        pause_seconds: float,
+        pauses: Pauses,
     ) -> None:
         self._stages = stages
         self._voices = voices
         self._generation = generation
         self._decoding = decoding
-        self._pause_seconds = pause_seconds
+        self._pauses = pauses
 
     async def speak(self, request: SpeechRequest, usage: Usage) -> AsyncGenerator[Audio, None]:
         """At the model's own rate. A text with nothing to say ("...", an emoji) is a short silence.
@@ -73,11 +81,14 @@ class Synthesis:
             voice = await self._voices.resolve(turn.voice, turn.style, model)
             for text in segments(turn.text, model.llm.max_segment_characters):
                 yield Segment(text, voice)
+                await asyncio.sleep(0)  # To find the next takes some milliseconds: others have their turn.
 
     async def _streamed_segments(
         self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None], model: Model
     ) -> AsyncGenerator[Segment, None]:
-        async with aclosing(sentences(pieces, model.llm.max_segment_characters)) as texts:
+        seeded = request.sampling.seed is not None
+        limit, quiet = model.llm.max_segment_characters, None if seeded else self._pauses.quiet_seconds
+        async with aclosing(sentences(pieces, limit, quiet, by_text_alone=seeded)) as texts:
             voice = await self._voices.resolve(request.voice, request.style, model)
             async for text in texts:
                 yield Segment(text, voice)
@@ -90,8 +101,8 @@ class Synthesis:
         played = 0
         async with aclosing(ahead(self._utterances(source, sampling, model, usage, slots))) as utterances:
             async for utterance in utterances:
-                if played and self._pause_seconds:
-                    yield _silence(self._pause_seconds, model)
+                if played and self._pauses.pause_seconds:
+                    yield _silence(self._pauses.pause_seconds, model)
                 async with aclosing(self._heard(utterance, model, usage, whole)) as chunks:
                     async for audio in chunks:
                         yield audio

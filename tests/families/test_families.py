@@ -22,7 +22,7 @@ from services.contract.model import (
 )
 from services.contract.sampling import Sampling
 from services.contract.speaker import Speaker
-from services.gateway.gateway import Gateway, Limits
+from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.request import NamedVoice, Output, ReferenceVoice, SpeechRequest, Turn
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
@@ -131,7 +131,7 @@ async def deployed(family: Family, directory, replicas: int = 1) -> AsyncIterato
         target = "ipv4:" + ",".join(f"127.0.0.1:{process.port}" for process in processes)
         stages = Stages(Targets(target, target, target), None)
         store = VoiceStore(f"sqlite:///{directory}/voices.db")
-        gateway = Gateway(stages, store, Limits(pause_seconds=0.0), CollectorRegistry())
+        gateway = Gateway(stages, store, SpeechOptions(pause_seconds=0.0), CollectorRegistry())
         await gateway.start()
         stack.push_async_callback(gateway.stop)
         async with asyncio.timeout(PATIENCE):

@@ -44,7 +44,7 @@ from services.gateway.decoding import Decoding
 from services.gateway.generation import Generation
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.stages import Stages, Targets
-from services.gateway.synthesis import Synthesis
+from services.gateway.synthesis import Pauses, Synthesis
 from services.gateway.voices.resolver import VoiceResolver
 from services.gateway.voices.store import VoiceStore
 from services.llm.servicer import LlmServicer
@@ -348,4 +348,4 @@ def synthesis(stages, store, registry):
 def synthesis_of(stages, store, registry, pause_seconds=0.0) -> Synthesis:
     metrics = GatewayMetrics(registry)
     resolver, generation = VoiceResolver(stages, store, metrics), Generation(stages, metrics)
-    return Synthesis(stages, resolver, generation, Decoding(stages, metrics), pause_seconds)
+    return Synthesis(stages, resolver, generation, Decoding(stages, metrics), Pauses(pause_seconds))

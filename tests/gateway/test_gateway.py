@@ -12,7 +12,7 @@ from services.contract.frames import Frames
 from services.contract.model import Revision
 from services.contract.tokenization import TokenizedRecording
 from services.gateway.admission import AdmissionPolicy
-from services.gateway.gateway import MODEL_ALIASES, Gateway, Limits
+from services.gateway.gateway import MODEL_ALIASES, Gateway, SpeechOptions
 from services.gateway.request import Flush, NamedVoice, Output, SpeechRequest, TextStreamRequest, Turn
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
@@ -34,7 +34,7 @@ async def gateway(doubles, tmp_path, registry):
     gateway = Gateway(
         Stages(doubles.targets, None),
         VoiceStore(f"sqlite:///{tmp_path}/voices.db"),
-        Limits(AdmissionPolicy(2), 0.0),
+        SpeechOptions(AdmissionPolicy(2), 0.0),
         registry,
     )
     await gateway.start()
@@ -202,7 +202,7 @@ async def test_ready_once_stored_voices_are_of_the_model_that_is_served(doubles,
     tokens = TokenizedRecording(speaker_of(1), Frames.of_codes([1]), 1.0)
     await store.add(StoredVoice("ann", "Ann", "double", "", tokens, "", "00", datetime.now(UTC)))
     stages = Stages(doubles.targets, None)
-    gateway = Gateway(stages, store, Limits(pause_seconds=0.0), registry)
+    gateway = Gateway(stages, store, SpeechOptions(pause_seconds=0.0), registry)
     await gateway.start()
     async with asyncio.timeout(PATIENCE):
         await stages.until(lambda: not stages.reasons())
@@ -234,7 +234,7 @@ async def test_model_that_is_rolled_out_is_taken_up_with_speakers_of_its_own(gat
 async def test_without_stages_everything_says_why(tmp_path):
     nowhere = Targets("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1")
     store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
-    gateway = Gateway(Stages(nowhere, None), store, Limits(), CollectorRegistry())
+    gateway = Gateway(Stages(nowhere, None), store, SpeechOptions(), CollectorRegistry())
     await gateway.start()
     assert gateway.ready()
     assert [model.id for model in gateway.models()] == list(MODEL_ALIASES)

@@ -19,6 +19,7 @@ from services.runtime.errors import (
     row,
     to_openai,
 )
+from services.runtime.quoted import shortened
 
 logger = logging.getLogger(__name__)
 
@@ -80,10 +81,18 @@ async def refused(request: Request, exc: Exception) -> JSONResponse:
     if exc.status_code == 413:
         return to_response(TooLarge(exc.detail))
     if exc.status_code == 404:
-        return _of_url(exc, f"Unknown request URL: {request.method} {request.url.path}.", "unknown_url")
+        return _of_url(exc, f"Unknown request URL: {_method(request)} {_path(request)}.", "unknown_url")
     if exc.status_code == 405:
-        return _of_url(exc, f"{request.method} is not allowed on {request.url.path}.", "method_not_allowed")
+        return _of_url(exc, f"{_method(request)} is not allowed on {_path(request)}.", "method_not_allowed")
     return to_response(InvalidRequest(exc.detail))
+
+
+def _method(request: Request) -> str:
+    return shortened(request.method)
+
+
+def _path(request: Request) -> str:
+    return shortened(request.url.path)
 
 
 def _of_url(exc: HTTPException, message: str, code: str) -> JSONResponse:

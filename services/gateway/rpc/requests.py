@@ -14,6 +14,7 @@ from services.gateway.request import (
     VoiceSelection,
 )
 from services.runtime.errors import InvalidRequest
+from services.runtime.quoted import quoted
 from voxline.v1 import audio_pb2, text_to_speech_pb2
 
 ENCODINGS: Mapping["audio_pb2.AudioEncoding.ValueType", str] = {
@@ -58,14 +59,16 @@ def to_changes(message: text_to_speech_pb2.UpdateVoiceRequest) -> dict[str, str]
     """Field -> its new value, by the mask; without one, of those that are not empty."""
     paths = message.update_mask.paths or [name for name in _CHANGEABLE if getattr(message.voice, name)]
     if wrong := [path for path in paths if path not in _CHANGEABLE]:
-        raise InvalidRequest(f"'{wrong[0]}' cannot be changed; {' and '.join(_CHANGEABLE)} can.", field="update_mask")
+        raise InvalidRequest(
+            f"{quoted(wrong[0])} cannot be changed; {' and '.join(_CHANGEABLE)} can.", field="update_mask"
+        )
     return {path: getattr(message.voice, path) for path in paths}
 
 
 def to_voice_id(name: str, field: str = "name") -> str:
     """Of "voices/{voice}"."""
     if not name.removeprefix(_PREFIX) or not name.startswith(_PREFIX):
-        raise InvalidRequest(f"'{name}' is no voice name; it reads voices/ and the id.", field=field)
+        raise InvalidRequest(f"{quoted(name)} is no voice name; it reads voices/ and the id.", field=field)
     return name.removeprefix(_PREFIX)
 
 

@@ -19,8 +19,9 @@ _SPEECH_FIELDS = {
     "encoding": "audio_config.encoding",
     "sample_rate": "audio_config.sample_rate_hertz",
     "audio": "voice.reference.audio",
+    "transcript": "voice.reference.transcript",
 }
-_VOICE_FIELDS = {"audio": "reference.audio", "voice": "name"}
+_VOICE_FIELDS = {"audio": "reference.audio", "transcript": "reference.transcript", "voice": "name"}
 _UPDATE_FIELDS = {"voice": "voice.name", "display_name": "voice.display_name", "transcript": "voice.transcript"}
 
 

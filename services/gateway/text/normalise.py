@@ -6,6 +6,8 @@ import unicodedata
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs"})
 # Arabic and Indic scripts and emoji join characters with these two.
 _JOINERS = frozenset("\u200c\u200d")
+# Of letters, digits, punctuation and symbols, those that leave a blank: fillers of Hangul, and Braille without a dot.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 # A letter has at most so many marks, as in Unicode's stream-safe text (UAX 15): to order a run of marks takes time by
 # the square of its length.
 _MOST_MARKS = 30
@@ -20,6 +22,11 @@ def normalise(text: str) -> str:
     composed = _capped(unicodedata.normalize("NFC", visible), kept.marks)
     lines = "\n".join(" ".join(line.split()) for line in composed.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip()
+
+
+def is_visible(text: str) -> bool:
+    """Whether there is anything but white space, format characters and marks that have no letter."""
+    return any(unicodedata.category(each)[0] in "LNPS" and each not in _BLANK for each in text)
 
 
 def _capped(text: str, marks: set[str]) -> str:

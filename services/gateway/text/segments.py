@@ -4,6 +4,8 @@ sentencex finds the ends of sentences: it knows abbreviations, initials, decimal
 of other scripts. Its English rules are used for every language, because a request names none.
 """
 
+# ruff: noqa: RUF001 - the full-width stops are meant.
+
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator
@@ -19,6 +21,8 @@ from services.runtime.streams import Pause, with_pauses
 
 # sentencex reads at most this many limits of text in one step, because it takes quadratic time for some texts.
 _WINDOW = 20
+# Behind which no space need come.
+_FULL_STOPS = frozenset("。！？")
 _OTHER_SPACE = re.compile(r"[^\S\n]")
 
 
@@ -40,15 +44,21 @@ def segments(text: str, limit: int) -> Iterator[str]:
 
 
 async def sentences(
-    pieces: AsyncGenerator[TextPiece, None], limit: int, quiet_seconds: float | None = None
+    pieces: AsyncGenerator[TextPiece, None],
+    limit: int,
+    quiet_seconds: float | None = None,
+    by_text_alone: bool = False,
 ) -> AsyncGenerator[str, None]:
     """The same for a text that is still being written; owns `pieces`.
 
     A sentence is yielded once it is complete, at a `Flush` or at the end of the text; one that outgrows two segments is
     yielded in parts. Once nothing has come for `quiet_seconds`, one is yielded that has probably ended. A long piece is
-    looked at in parts, between which others have their turn.
+    looked at in parts, between which others have their turn. `by_text_alone`: the segments do not depend on the pieces
+    that the text comes in, so no sentence waits for one that fits beside it.
     """
     written = ""
+    if by_text_alone:
+        pieces = _words(pieces, limit)
     async with aclosing(with_pauses(pieces, quiet_seconds)) as parts:
         async for part in parts:
             for step in _steps(part, _WINDOW * limit):
@@ -58,6 +68,24 @@ async def sentences(
                 await asyncio.sleep(0)
     for segment in segments(written, limit):
         yield segment
+
+
+async def _words(pieces: AsyncGenerator[TextPiece, None], limit: int) -> AsyncGenerator[TextPiece, None]:
+    """The same text in pieces that follow from it alone; owns `pieces`. Each ends where a sentence may."""
+    word = ""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, Flush):
+                yield word
+                word = ""
+                yield piece
+                continue
+            for character in piece:
+                word += character
+                if character.isspace() or word[-2:-1] in _FULL_STOPS or len(word) == limit:
+                    yield word
+                    word = ""
+    yield word
 
 
 def _steps(part: TextPiece | Pause, window: int) -> Iterator[TextPiece | Pause]:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 from services.contract.model import BuiltInVoice, Capability
 from services.gateway.access.principal import current
+from services.gateway.limits import ValueLimits
 from services.gateway.request import ReferenceVoice
 from services.gateway.stages import Model, Stages
+from services.gateway.text.normalise import is_visible, normalise
 from services.gateway.voices.aliases import ALIAS_VOICES
 from services.gateway.voices.references import References, audio_hash
 from services.gateway.voices.resolver import built_in_voice, not_found, require
@@ -16,6 +18,7 @@ from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import ListedVoice, StoredVoice
 from services.gateway.voices.voice import VoicePage, VoiceResource
 from services.runtime.errors import InvalidRequest, PermissionDenied, TooLarge, VoiceExists
+from services.runtime.quoted import quoted
 
 _ID_FORM = re.compile(r"[a-z0-9_-]{1,64}")
 # Of a page of voices.
@@ -29,11 +32,10 @@ class VoiceCatalogue:
     StageUnavailable while the model is not known.
     """
 
-    def __init__(self, stages: Stages, store: VoiceStore, voices_per_key: int = 0) -> None:
-        """`voices_per_key`: most that one owner may have, admins aside; 0 is no bound."""
+    def __init__(self, stages: Stages, store: VoiceStore, limits: ValueLimits) -> None:
         self._stages = stages
         self._store = store
-        self._voices_per_key = voices_per_key
+        self._limits = limits
         self._references = References(stages, store)
 
     async def page(self, size: int = 0, token: str = "") -> VoicePage:
@@ -83,8 +85,8 @@ class VoiceCatalogue:
         """
         model = self._stages.model()
         require(model, Capability.CLONE, "clone a voice from reference audio")
-        reference = ReferenceVoice(audio, transcript.strip())
-        name = display_name.strip()
+        reference = ReferenceVoice(audio, self._transcript(transcript))
+        name = self._name(display_name)
         chosen = _checked(voice_id or slug(name) or f"voice-{secrets.token_hex(4)}")
         if built_in_voice(chosen, model) or await self._store.owner(chosen) is not None:
             raise VoiceExists(f"There is a voice '{chosen}' already.", field="voice_id")
@@ -108,8 +110,8 @@ class VoiceCatalogue:
         the model brings along, PermissionDenied.
         """
         owner = await self._owner(voice_id, "changed")
-        name = None if display_name is None else display_name.strip() or voice_id
-        text = None if transcript is None else transcript.strip()
+        name = None if display_name is None else self._name(display_name) or voice_id
+        text = None if transcript is None else self._transcript(transcript)
         listed = await self._store.update(voice_id, name, text, owner)
         if listed is None:
             raise not_found(voice_id)
@@ -123,13 +125,26 @@ class VoiceCatalogue:
 
     async def _check_number(self) -> None:
         """Voices that are made at the same time may come to some more."""
-        most, caller = self._voices_per_key, current()
+        most, caller = self._limits.voices_per_key, current()
         if most and not caller.is_admin and await self._store.count(caller.owner) >= most:
             raise TooLarge(
                 f"This key has {most} voices, the most that are allowed (VOXLINE_GATEWAY_MAX_VOICES_PER_KEY of the "
                 "server); delete one first.",
                 field="voice_id",
             )
+
+    def _name(self, display_name: str) -> str:
+        """As it is stored: on one line, without what nobody sees. Raises InvalidRequest, TooLarge."""
+        self._limits.check_name(display_name)
+        name = " ".join(normalise(display_name).split())
+        if display_name and not is_visible(name):
+            raise InvalidRequest("Nothing of the name can be seen.", field="display_name")
+        return name
+
+    def _transcript(self, transcript: str) -> str:
+        """As it is stored. Raises InvalidRequest, TooLarge."""
+        self._limits.check_transcript(transcript)
+        return normalise(transcript)
 
     async def _owner(self, voice_id: str, what: str) -> str:
         """Of a voice that the caller may change."""
@@ -152,7 +167,7 @@ def slug(display_name: str) -> str:
 def _checked(voice_id: str) -> str:
     if not _ID_FORM.fullmatch(voice_id):
         raise InvalidRequest(
-            f"'{voice_id}' is no voice id; it must be 1 to 64 of a-z, 0-9, '-' and '_'.", field="voice_id"
+            f"{quoted(voice_id)} is no voice id; it must be 1 to 64 of a-z, 0-9, '-' and '_'.", field="voice_id"
         )
     return voice_id
 

@@ -15,11 +15,12 @@ from services.gateway.voices.references import References
 from services.gateway.voices.speaker_selection import SpeakerSelection
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import InvalidRequest, Unsupported, VoiceNotFound
+from services.runtime.quoted import quoted
 
 
 def not_found(voice_id: str) -> VoiceNotFound:
     return VoiceNotFound(
-        f"There is no voice '{voice_id}'. GET /v1/audio/voices, or ListVoices over gRPC, lists those that exist.",
+        f"There is no voice {quoted(voice_id)}. GET /v1/audio/voices, or ListVoices over gRPC, lists those that exist.",
         field="voice",
     )
 

@@ -13,12 +13,13 @@ from services.contract.frames import Frames
 from services.contract.model import Revision
 from services.contract.speaker import Speaker
 from services.contract.tokenization import TokenizedRecording
+from services.gateway.text.storable import check_text, storable
 from services.gateway.voices.adoption import adopt
 from services.gateway.voices.database import file_of, open_engine, with_driver
 from services.gateway.voices.latest_voices import LatestVoices
 from services.gateway.voices.migration import migrate
 from services.gateway.voices.sessions import Sessions
-from services.gateway.voices.stored_voice import ListedVoice, StoredVoice, check_text, storable
+from services.gateway.voices.stored_voice import ListedVoice, StoredVoice
 from services.gateway.voices.tables import Base, DesignedSpeakerRow, RecordingRow, ReferenceRow, VoiceRow
 from services.runtime.errors import InvalidRequest, StoreUnavailable, VoiceExists
 

@@ -16,6 +16,7 @@ from services.gateway.http.connections import Connections
 from services.gateway.http.limits import HttpLimits
 from services.gateway.http.server import Address, HttpServer
 from services.gateway.interface import ModelName
+from services.gateway.limits import ValueLimits
 from services.gateway.reply import Reply, Usage
 from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
 from services.gateway.rest.app import RestOptions, create_app
@@ -71,6 +72,7 @@ class ScriptedGateway:
 
     script: Sequence[Step] = (b"one", b"two")
     voices: ScriptedVoices = field(default_factory=ScriptedVoices)
+    limits: ValueLimits = field(default_factory=ValueLimits)
     reasons: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     requests: list[SpeechRequest] = field(default_factory=list)
@@ -95,6 +97,7 @@ class ScriptedGateway:
         return (ModelName("voxline-small"), ModelName("org/other"), ModelName("tts-1", alias=True))
 
     async def speak(self, request: SpeechRequest) -> Reply:
+        self.limits.check_speech(request)
         self.requests.append(request)
         self.contexts.append(request_context.current())
         usage = Usage()

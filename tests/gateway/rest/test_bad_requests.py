@@ -145,6 +145,13 @@ async def test_what_nobody_foresaw_is_500_and_tells_nothing(client, gateway):
     assert "secret" not in checked(reply, 500, "generation_failed", None)
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/"), ("GET", "/v1/models/"), ("PUT", "/v1/audio/voices/")])
+async def test_a_message_quotes_a_hundred_characters_at_most(client, method, path):
+    reply = await client.request(method, path + "x" * 5000)
+    assert reply.status_code in (404, 405)
+    assert len(reply.json()["error"]["message"]) < 200
+
+
 async def test_an_unknown_path_is_404(client):
     reply = await client.get("/v1/audio/nothing")
     assert "/v1/audio/nothing" in checked(reply, 404, "unknown_url", None)

@@ -8,7 +8,7 @@ import pytest
 
 from services.contract.generation import FinishReason
 from services.gateway.admission import AdmissionPolicy
-from services.gateway.gateway import Gateway, Limits
+from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.stages import Stages
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import TABLE, GenerationFailed, VoxlineError
@@ -31,7 +31,9 @@ MEDIA_TYPES = {
 async def gateway(doubles, tmp_path, registry):
     """In place of the scripted one."""
     stages = Stages(doubles.targets, None)
-    gateway = Gateway(stages, VoiceStore(f"sqlite:///{tmp_path}/voices.db"), Limits(AdmissionPolicy(2), 0.0), registry)
+    gateway = Gateway(
+        stages, VoiceStore(f"sqlite:///{tmp_path}/voices.db"), SpeechOptions(AdmissionPolicy(2), 0.0), registry
+    )
     await gateway.start()
     async with asyncio.timeout(PATIENCE):
         await stages.until(lambda: not stages.reasons())

@@ -4,7 +4,7 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 
-from services.gateway.gateway import Gateway, Limits
+from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.rpc.model_servicer import ModelServicer
 from services.gateway.rpc.speech_servicer import SpeechServicer
 from services.gateway.voices.store import VoiceStore
@@ -21,7 +21,7 @@ from voxline.v1 import text_to_speech_pb2_grpc as pb_grpc
 async def channel(stages, tmp_path):
     registry = CollectorRegistry()
     store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
-    gateway = Gateway(stages, store, Limits(pause_seconds=0.0), registry)
+    gateway = Gateway(stages, store, SpeechOptions(pause_seconds=0.0), registry)
     await store.start()
     interceptor = RpcInterceptor(RpcMetrics(registry), MessageLimits(400_000, 1_000_000))
     server = grpc.aio.server(interceptors=[interceptor])

@@ -101,6 +101,20 @@ async def test_update_that_cannot_be_names_its_field(stub, name, path, expected)
     assert await failure(stub.UpdateVoice(request)) == expected
 
 
+async def test_value_over_its_limit_names_its_field(stub):
+    too_large = grpc.StatusCode.INVALID_ARGUMENT
+    long = pb.ReferenceAudio(audio=b"audio", transcript="x" * 2001)
+    short = pb.ReferenceAudio(audio=b"audio")
+    for request, field in (
+        (pb.CreateVoiceRequest(voice_id="ann", reference=long), "reference.transcript"),
+        (pb.CreateVoiceRequest(display_name="x" * 201, reference=short), "display_name"),
+    ):
+        assert await failure(stub.CreateVoice(request)) == (too_large, field)
+    spoken = speech(voice=pb.VoiceSelection(reference=long))
+    assert await failure(listened(stub.Synthesize(spoken))) == (too_large, "voice.reference.transcript")
+    assert await failure(listened(stub.Synthesize(speech(text="a" * 50_001)))) == (too_large, "text")
+
+
 async def test_update_of_what_no_database_stores_names_its_field(stub):
     await stub.CreateVoice(pb.CreateVoiceRequest(voice_id="ann", reference=pb.ReferenceAudio(audio=b"audio")))
     request = pb.UpdateVoiceRequest(voice=pb.Voice(name="voices/ann", display_name="a\0b"))

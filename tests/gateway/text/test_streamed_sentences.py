@@ -1,4 +1,5 @@
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -101,6 +102,15 @@ async def test_a_long_piece_is_looked_at_in_parts_between_which_others_have_thei
 
 async def test_what_may_still_grow_is_not_spoken():
     assert await spoken("It is 3", ".", "14", " by Dr", ". ", "Whale", ".") == ["It is 3.14 by Dr. Whale."]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(alphabet='Ab. !?1\n"()。你', max_size=200), st.lists(st.integers(0, 200), max_size=20))
+async def test_by_the_text_alone_no_segment_depends_on_the_pieces(text, cuts):
+    ends = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    in_pieces = Writer(*(text[start:end] for start, end in pairwise(ends)))
+    whole = [segment async for segment in sentences(Writer(text)(), 12, by_text_alone=True)]
+    assert [segment async for segment in sentences(in_pieces(), 12, by_text_alone=True)] == whole
 
 
 async def test_a_flush_speaks_what_there_is():

@@ -3,15 +3,16 @@ from dataclasses import replace
 
 import pytest
 
+from services.gateway.limits import ValueLimits
 from services.gateway.stages import Stages
 from services.gateway.voices.aliases import ALIASES
 from services.gateway.voices.catalogue import VoiceCatalogue, slug
-from services.runtime.errors import InvalidRequest, Unsupported, VoiceExists, VoiceNotFound
+from services.runtime.errors import InvalidRequest, TooLarge, Unsupported, VoiceExists, VoiceNotFound
 
 
 @pytest.fixture
 def voices(stages, store):
-    return VoiceCatalogue(stages, store)
+    return VoiceCatalogue(stages, store, ValueLimits())
 
 
 async def test_created_voice_is_listed_after_those_that_the_model_brings(voices):
@@ -20,6 +21,32 @@ async def test_created_voice_is_listed_after_those_that_the_model_brings(voices)
     assert [voice.id for voice in listed] == ["female", "male", *ALIASES, "ann"]
     assert listed[-1] == created == await voices.get("ann")
     assert (created.transcript, created.built_in, created.design) == ("her words", False, None)
+
+
+@pytest.mark.parametrize("name", [" ", "\u200b", "\u3164", "\u2800 \u00ad", "\u0301"])
+async def test_name_that_nobody_sees_is_refused(voices, name):
+    await voices.create("ann", "Ann", b"audio", "")
+    for call in (voices.create("", name, b"audio", ""), voices.update("ann", name, None)):
+        with pytest.raises(InvalidRequest) as raised:
+            await call
+        assert raised.value.field == "display_name"
+
+
+async def test_name_and_transcript_are_cleaned(voices):
+    created = await voices.create("ann", " A\nn\u200bn ", b"audio", "Her\u0001  words.")
+    assert (created.display_name, created.transcript) == ("A nn", "Her words.")
+
+
+@pytest.mark.parametrize(
+    ("name", "transcript", "field"), [("x" * 201, "", "display_name"), ("", "x" * 2001, "transcript")]
+)
+async def test_long_name_or_transcript_is_refused_before_the_audio_is_looked_at(
+    voices, doubles, name, transcript, field
+):
+    with pytest.raises(TooLarge) as raised:
+        await voices.create("ann", name, b"audio", transcript)
+    assert raised.value.field == field
+    assert doubles.tokenizer.calls == 0
 
 
 async def test_id_is_made_from_the_display_name(voices):
@@ -102,7 +129,7 @@ async def test_model_that_cannot_clone_is_unsupported(doubles, store):
     stages = Stages(doubles.targets, None)
     stages.start()
     await stages.until(lambda: not stages.reasons())
-    voices = VoiceCatalogue(stages, store)
+    voices = VoiceCatalogue(stages, store, ValueLimits())
     with pytest.raises(Unsupported, match="'double' cannot clone"):
         await voices.create("ann", "Ann", b"audio", "")
     assert [voice.id for voice in await voices.list()] == ["female", "male"]

@@ -10,6 +10,7 @@ from services.contract.frames import Frames
 from services.contract.generation import HeardVoice, MadeUpVoice, Turn
 from services.contract.model import Capability, Revision
 from services.contract.tokenization import TokenizedRecording
+from services.gateway.limits import ValueLimits
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.request import NamedVoice, ReferenceVoice, Style
 from services.gateway.voices.aliases import ALIASES
@@ -140,7 +141,7 @@ async def test_style_changes_the_levels_of_a_designed_voice(resolver):
 
 
 async def test_stored_voice_calls_neither_tokenizer_nor_llm(resolver, stages, store, doubles):
-    await VoiceCatalogue(stages, store).create("ann", "Ann", b"audio", "")
+    await VoiceCatalogue(stages, store, ValueLimits()).create("ann", "Ann", b"audio", "")
     await doubles.stop("tokenizer")
     resolved = await resolver.resolve(NamedVoice("ann"), Style(pitch=Level.LOW))
     assert resolved == HeardVoice(speaker_of(5, *b"aud"))

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from services.gateway.interface import ModelName
 from services.gateway.rest.dependencies import TheGateway
 from services.runtime.errors import ModelNotFound
+from services.runtime.quoted import quoted
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -53,7 +54,7 @@ async def get_model(model_id: str, gateway: TheGateway) -> ModelBody:
     for model in gateway.models():
         if model.id == model_id:
             return ModelBody(id=model.id)
-    raise ModelNotFound(f"There is no model '{model_id}' here.", field="model")
+    raise ModelNotFound(f"There is no model {quoted(model_id)} here.", field="model")
 
 
 def _bodies(models: tuple[ModelName, ...]) -> list[ModelBody]:

@@ -69,7 +69,6 @@ class SpeechBody(BaseModel):
     )
     instructions: Text | None = Field(
         None,
-        max_length=4096,
         description='How to speak, for voices that are designed: words on gender, pitch and pace, e.g. "slowly".',
     )
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = Field(
@@ -149,4 +148,5 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 )
 async def create_speech(body: SpeechBody, gateway: TheGateway) -> Response:
     with renamed_fields(_FIELDS):
+        gateway.limits.check_instructions(body.instructions or "")
         return _STREAM_FORMATS[body.stream_format or "audio"](await gateway.speak(to_speech(body)))
