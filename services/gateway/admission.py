@@ -10,8 +10,8 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -42,15 +42,20 @@ _CHECK_INTERVAL = 0.05
 
 @dataclass(frozen=True)
 class AdmissionPolicy:
-    """`max_requests`: the hard limit of requests at once. `first_sound_seconds`: a listener that has waited longer for
-    its first sound is late. `wait_seconds`: how long a new request waits for capacity. `retry_after`: seconds after
-    which a request that was turned away should be sent again.
+    """`max_requests`: the hard limit of requests that are being spoken. `first_sound_seconds`: a listener that has
+    waited longer for its first sound is late. `wait_seconds`: how long a new request waits for capacity. `retry_after`:
+    seconds after which a request that was turned away should be sent again. `max_text_streams`: open ones, whether or
+    not they are being spoken. `paused_seconds`: a listener that reads nothing for so long gives up its slot, and after
+    `gone_seconds` its reply ends.
     """
 
     max_requests: int = 64
     first_sound_seconds: float = 2.0
     wait_seconds: float = 1.0
     retry_after: float = 1.0
+    max_text_streams: int = 256
+    paused_seconds: float = 30.0
+    gone_seconds: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -133,42 +138,88 @@ class Admission:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._policy = policy
+        self.policy = policy
         self._clock = clock
         self._sleep = sleep
         self._listeners: set[Playback] = set()
         self._throughput = Throughput()
         self._departed_audio_seconds = 0.0
         self._requests = 0
+        self._text_streams = 0
+
+    @property
+    def requests(self) -> int:
+        """Slots that are taken."""
+        return self._requests
 
     @asynccontextmanager
-    async def admitted(self, playback: Playback, real_time: bool) -> AsyncIterator[None]:
-        """Raises Overloaded. `real_time`: the audio is played while it is made, from a text that is complete. Only such
-        a listener can be late by our fault; any other counts against the hard limit alone.
+    async def admitted(self, playback: Playback, real_time: bool) -> AsyncIterator["Slot"]:
+        """With a slot. Raises Overloaded. `real_time`: the audio is played while it is made, from a text that is
+        complete. Only such a listener can be late by our fault; any other counts against the hard limit alone.
         """
-        if self._requests >= self._policy.max_requests:
+        slot = Slot(self, playback, real_time)
+        try:
+            await slot.begin_segment()
+            yield slot
+        finally:
+            slot.release()
+
+    @asynccontextmanager
+    async def text_stream(self, slot: "Slot") -> AsyncIterator["Slot"]:
+        """Without a slot, until there is something to speak. Raises Overloaded."""
+        if self._text_streams >= self.policy.max_text_streams:
+            raise self._overloaded(f"{self._text_streams} text streams are open, which is all that there may be.")
+        self._text_streams += 1
+        try:
+            yield slot
+        finally:
+            self._text_streams -= 1
+            slot.release()
+
+    def slot(self, playback: Playback) -> "Slot":
+        """Of a text stream; not taken yet."""
+        return Slot(self, playback, real_time=False)
+
+    async def take(self, playback: Playback, real_time: bool) -> None:
+        """Raises Overloaded."""
+        if self._requests >= self.policy.max_requests:
             raise self._overloaded(f"{self._requests} requests are being spoken, which is all that there is room for.")
         self._requests += 1
         try:
             await self._wait_for_capacity()
-            if real_time:
-                self._listeners.add(playback)
-            yield
-        finally:
+        except BaseException:
             self._requests -= 1
-            if playback in self._listeners:
-                self._listeners.remove(playback)
-                self._departed_audio_seconds += playback.audio_seconds
+            raise
+        if real_time:
+            self._listen(playback)
+
+    async def take_again(self, playback: Playback, real_time: bool) -> None:
+        """As soon as there is a slot: something of the reply has been heard."""
+        while self._requests >= self.policy.max_requests:
+            await self._sleep(_CHECK_INTERVAL)
+        self._requests += 1
+        if real_time:
+            self._listen(playback)
+
+    def give_back(self, playback: Playback) -> None:
+        self._requests -= 1
+        if playback in self._listeners:
+            self._listeners.remove(playback)
+            self._departed_audio_seconds += playback.audio_seconds
+
+    def _listen(self, playback: Playback) -> None:
+        self._listeners.add(playback)
+        self._departed_audio_seconds -= playback.audio_seconds
 
     async def _wait_for_capacity(self) -> None:
-        until = self._clock() + self._policy.wait_seconds
+        until = self._clock() + self.policy.wait_seconds
         while not self._has_capacity():
             if self._clock() >= until:
                 raise self._overloaded("The listeners there are need all that can be spoken in time.")
             await self._sleep(_CHECK_INTERVAL)
 
     def _has_capacity(self) -> bool:
-        now, patience = self._clock(), self._policy.first_sound_seconds
+        now, patience = self._clock(), self.policy.first_sound_seconds
         listeners = [
             ListenerState(playback.lead(now, patience), *playback.recent, playback.heard_for(now))
             for playback in self._listeners
@@ -177,4 +228,57 @@ class Admission:
         return has_capacity(listeners, self._throughput.measure(now, total, _receiving(listeners)))
 
     def _overloaded(self, message: str) -> Overloaded:
-        return Overloaded(message, retry_after=self._policy.retry_after)
+        return Overloaded(message, retry_after=self.policy.retry_after)
+
+
+class Slot:
+    """What one request holds while it is spoken. It is given up where the listener reads nothing, or where whoever
+    writes the text says nothing.
+    """
+
+    def __init__(self, admission: Admission, playback: Playback, real_time: bool) -> None:
+        self._admission = admission
+        self._playback = playback
+        self._real_time = real_time
+        self._held = False
+        self._taken_before = False
+        self._segments = 0
+
+    async def take(self) -> None:
+        """Where there is something to speak. Raises Overloaded the first time; later it waits."""
+        if self._held or not self._segments:
+            return
+        take = self._admission.take_again if self._taken_before else self._admission.take
+        await take(self._playback, self._real_time)
+        self._held = self._taken_before = True
+
+    def release(self) -> None:
+        if self._held:
+            self._held = False
+            self._admission.give_back(self._playback)
+
+    async def begin_segment(self) -> None:
+        """There is something to speak."""
+        self._segments += 1
+        await self.take()
+
+    def end_segment(self) -> None:
+        """It has been heard; the slot is given back once all has."""
+        self._segments -= 1
+        if not self._segments:
+            self.release()
+
+    @contextmanager
+    def handing_on(self) -> Iterator[None]:
+        """While the listener has a chunk, and we wait for it to ask for the next. A task whose listener never does is
+        cancelled.
+        """
+        task, loop, policy = asyncio.current_task(), asyncio.get_running_loop(), self._admission.policy
+        assert task is not None
+        paused = loop.call_later(policy.paused_seconds, self.release)
+        gone = loop.call_later(policy.gone_seconds, task.cancel, "The listener has read nothing for too long.")
+        try:
+            yield
+        finally:
+            paused.cancel()
+            gone.cancel()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.gateway.access.allowance import Allowance
 from services.gateway.access.principal import EVERYBODY, current, entered
-from services.gateway.admission import Admission, AdmissionPolicy
+from services.gateway.admission import Admission, AdmissionPolicy, Slot
 from services.gateway.decoding import Decoding
 from services.gateway.generation import Generation
 from services.gateway.interface import ModelName
@@ -29,7 +29,7 @@ from services.gateway.voices.store import VoiceStore
 from services.runtime.audio import Audio
 from services.runtime.errors import ModelNotFound, StageUnavailable, StoreUnavailable, VoxlineError
 from services.runtime.quoted import quoted
-from services.runtime.streams import peek
+from services.runtime.streams import peek, within
 
 logger = logging.getLogger(__name__)
 
@@ -43,22 +43,25 @@ _LOOK_AGAIN_SECONDS = 1.0
 @dataclass(frozen=True)
 class SpeechOptions:
     """What an operator may choose. `pause_seconds`: silence between segments. `quiet_seconds`: who writes a text stream
-    and says nothing for so long has probably ended the sentence; None: nobody has.
+    and says nothing for so long has probably ended the sentence; None: nobody has. `silent_seconds`: then
+    the stream is ended.
     """
 
     admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
     pause_seconds: float = 0.1
     quiet_seconds: float | None = 0.3
+    silent_seconds: float = 600.0
     limits: ValueLimits = field(default_factory=ValueLimits)
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """`real_time`: it is played while it is made, from a text that is there already."""
+    """`admitted`: with a slot, while it is spoken."""
 
     audio: AsyncGenerator[Audio, None]
     usage: Usage
-    real_time: bool
+    playback: Playback
+    admitted: AbstractAsyncContextManager[Slot]
 
 
 class Gateway:
@@ -74,6 +77,7 @@ class Gateway:
         pauses = Pauses(options.pause_seconds, options.quiet_seconds)
         self._synthesis = Synthesis(stages, self._resolver, generation, decoding, pauses)
         self._metrics.database_up.set_function(lambda: not store.problem)
+        self._silent_seconds = options.silent_seconds
         self._draining = False
         self.limits = options.limits
         self._adopted: Model | None = None
@@ -115,7 +119,9 @@ class Gateway:
         with self._metrics.refused():
             self.limits.check_speech(request)
         usage = Usage.of(request.sampling)
-        spoken = Spoken(self._synthesis.speak(request, usage), usage, real_time=not request.output.whole)
+        playback = Playback(time.monotonic())
+        admitted = self._admission.admitted(playback, real_time=not request.output.whole)
+        spoken = Spoken(self._synthesis.speak(request, usage), usage, playback, admitted)
         with current().allowance.characters(sum(len(turn.text) for turn in request.turns)):
             return await self._reply(request.model, request.output, spoken)
 
@@ -123,8 +129,11 @@ class Gateway:
         with self._metrics.refused():
             self.limits.check_text_stream(request)
         usage = Usage.of(request.sampling)
-        counted = _counted(self.limits.checked(pieces), current().allowance)
-        spoken = Spoken(self._synthesis.speak_stream(request, counted, usage), usage, real_time=False)
+        playback = Playback(time.monotonic())
+        slot = self._admission.slot(playback)
+        timely = within(self.limits.checked(pieces), self._silent_seconds)
+        audio = self._synthesis.speak_stream(request, _counted(timely, current().allowance), usage, slot)
+        spoken = Spoken(audio, usage, playback, self._admission.text_stream(slot))
         return await self._reply(request.model, request.output, spoken)
 
     async def _reply(self, model: str, output: Output, spoken: Spoken) -> Reply:
@@ -137,14 +146,13 @@ class Gateway:
         return Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, spoken.usage)
 
     async def _chunks(self, encoding: Encoding, spoken: Spoken) -> AsyncGenerator[bytes, None]:
-        playback = Playback(time.monotonic())
+        audio = measured(spoken.audio, spoken.playback, self._metrics)
         with self._metrics.ended():
-            async with (
-                self._admission.admitted(playback, spoken.real_time),
-                aclosing(encoding.chunks(measured(spoken.audio, playback, self._metrics), spoken.usage)) as chunks,
-            ):
+            async with spoken.admitted as slot, aclosing(encoding.chunks(audio, spoken.usage)) as chunks:
                 async for chunk in chunks:
-                    yield chunk
+                    with slot.handing_on():
+                        yield chunk
+                    await slot.take()
 
     async def _take_up_models(self) -> None:
         """What was stored before revisions were known becomes of the first that is served under its model's name, and

@@ -30,7 +30,13 @@ class GatewayProcess:
         registry = CollectorRegistry()
         targets = Targets(settings.tokenizer, settings.llm, settings.detokenizer)
         stages = Stages(targets, settings.look_ahead_frames, settings.stages_tls, settings.deadlines)
-        options = SpeechOptions(settings.admission, settings.pause_seconds, settings.quiet, settings.value_limits)
+        options = SpeechOptions(
+            settings.admission,
+            settings.pause_seconds,
+            settings.quiet,
+            settings.silent_seconds,
+            settings.value_limits,
+        )
         store = VoiceStore(settings.database_url)
         self.gateway = Gateway(stages, store, options, registry)
         self._keyring = Keyring(KeyStore(store.sessions))

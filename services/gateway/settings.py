@@ -47,6 +47,12 @@ class GatewaySettings(ServerSettings):
         "", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; empty: a file in the data directory."
     )
     max_requests: int = Field(64, ge=1, description="Most requests at once; any more are turned away.")
+    max_text_streams: int = Field(256, ge=1, description="Most text streams open at once, whether or not they speak.")
+    paused_seconds: float = Field(
+        30.0, gt=0, description="A listener that reads nothing for so long gives up its slot."
+    )
+    gone_seconds: float = Field(600.0, gt=0, description="A listener that reads nothing for so long is left.")
+    silent_seconds: float = Field(600.0, gt=0, description="A text stream that says nothing for so long is ended.")
     max_first_sound_seconds: float = Field(
         2.0,
         gt=0,
@@ -141,7 +147,14 @@ class GatewaySettings(ServerSettings):
 
     @property
     def admission(self) -> AdmissionPolicy:
-        return AdmissionPolicy(self.max_requests, self.max_first_sound_seconds, self.admission_wait_seconds)
+        return AdmissionPolicy(
+            max_requests=self.max_requests,
+            first_sound_seconds=self.max_first_sound_seconds,
+            wait_seconds=self.admission_wait_seconds,
+            max_text_streams=self.max_text_streams,
+            paused_seconds=self.paused_seconds,
+            gone_seconds=self.gone_seconds,
+        )
 
     @property
     def quiet(self) -> float | None:

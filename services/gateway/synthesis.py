@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -40,6 +41,14 @@ class Pauses:
     quiet_seconds: float | None = None
 
 
+class SegmentSlot(Protocol):
+    """What a segment needs to be spoken."""
+
+    async def begin_segment(self) -> None: ...
+
+    def end_segment(self) -> None: ...
+
+
 class Synthesis:
     def __init__(
         self,
@@ -61,18 +70,23 @@ class Synthesis:
         Raises what the voices and the stages raise, and GenerationFailed when the LLM draws nothing for words.
         """
         model = self._stages.model()
-        source = self._segments(request, model)
-        async with aclosing(self._played(source, request.sampling, model, usage, request.output.whole)) as audio:
+        source, hand = self._segments(request, model), _InHand(None)
+        async with aclosing(self._played(source, request.sampling, model, usage, request.output.whole, hand)) as audio:
             async for piece in audio:
                 yield piece
 
     async def speak_stream(
-        self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None], usage: Usage
+        self,
+        request: TextStreamRequest,
+        pieces: AsyncGenerator[TextPiece, None],
+        usage: Usage,
+        slot: SegmentSlot | None = None,
     ) -> AsyncGenerator[Audio, None]:
-        """The same for a text that is still being written; owns `pieces`."""
+        """The same for a text that is still being written; owns `pieces`. `slot`: needed while it is spoken."""
         model = self._stages.model()
         source = self._streamed_segments(request, pieces, model)
-        async with aclosing(self._played(source, request.sampling, model, usage, request.output.whole)) as audio:
+        hand = _InHand(slot)
+        async with aclosing(self._played(source, request.sampling, model, usage, request.output.whole, hand)) as audio:
             async for piece in audio:
                 yield piece
 
@@ -94,12 +108,17 @@ class Synthesis:
                 yield Segment(text, voice)
 
     async def _played(
-        self, source: AsyncGenerator[Segment, None], sampling: Sampling, model: Model, usage: Usage, whole: bool
+        self,
+        source: AsyncGenerator[Segment, None],
+        sampling: Sampling,
+        model: Model,
+        usage: Usage,
+        whole: bool,
+        hand: "_InHand",
     ) -> AsyncGenerator[Audio, None]:
         """`whole`: nobody hears a segment before its end, so that it can be drawn anew until then."""
-        slots = asyncio.Semaphore(_SEGMENTS_IN_HAND)
         played = 0
-        async with aclosing(ahead(self._utterances(source, sampling, model, usage, slots))) as utterances:
+        async with aclosing(ahead(self._utterances(source, sampling, model, usage, hand))) as utterances:
             async for utterance in utterances:
                 if played and self._pauses.pause_seconds:
                     yield _silence(self._pauses.pause_seconds, model)
@@ -107,7 +126,7 @@ class Synthesis:
                     async for audio in chunks:
                         yield audio
                 played += 1
-                slots.release()
+                hand.release()
         if not played:
             yield _silence(_NOTHING_SECONDS, model)
 
@@ -117,7 +136,7 @@ class Synthesis:
         sampling: Sampling,
         model: Model,
         usage: Usage,
-        slots: asyncio.Semaphore,
+        hand: "_InHand",
     ) -> AsyncGenerator[Utterance, None]:
         """Each is given as soon as it is begun, and filled before the next. Its error ends them all."""
         conversation = Conversation(model.llm.max_context_frames)
@@ -126,7 +145,7 @@ class Synthesis:
             async for segment in source:
                 if not _has_words(segment.text):
                     continue
-                await slots.acquire()
+                await hand.acquire()
                 utterance = Utterance(segment.voice.speaker, place)
                 yield utterance
                 spoken = replace(segment, voice=conversation.continued(segment.voice), place=place)
@@ -156,6 +175,25 @@ class Synthesis:
         if whole:
             for audio in held:
                 yield audio
+
+
+class _InHand:
+    """The segments whose frames may exist."""
+
+    def __init__(self, slot: SegmentSlot | None) -> None:
+        self._free = asyncio.Semaphore(_SEGMENTS_IN_HAND)
+        self._slot = slot
+
+    async def acquire(self) -> None:
+        """Raises what the slot raises."""
+        await self._free.acquire()
+        if self._slot is not None:
+            await self._slot.begin_segment()
+
+    def release(self) -> None:
+        self._free.release()
+        if self._slot is not None:
+            self._slot.end_segment()
 
 
 def _silence(seconds: float, model: Model) -> Audio:

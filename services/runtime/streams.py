@@ -6,6 +6,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from services.runtime.errors import DeadlineExceeded
+
 T = TypeVar("T")
 
 
@@ -53,6 +55,20 @@ async def with_pauses(source: AsyncGenerator[T, None], seconds: float | None) ->
             finally:
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
+
+
+async def within(source: AsyncGenerator[T, None], seconds: float) -> AsyncGenerator[T, None]:
+    """`source`, which must give something every so many seconds. Raises DeadlineExceeded."""
+    async with aclosing(source):
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    item = await anext(source)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as exc:
+                raise DeadlineExceeded(f"Nothing came for {seconds:g} s.") from exc
+            yield item
 
 
 async def peek(source: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:

@@ -253,3 +253,72 @@ async def test_slot_is_given_back_when_a_request_fails() -> None:
             raise ValueError("broke")
     async with admission.admitted(Playback(0.0), real_time=True):
         pass
+
+
+async def test_a_listener_that_reads_nothing_gives_up_its_slot_and_is_served_when_it_comes_back() -> None:
+    admission = Admission(AdmissionPolicy(max_requests=1, paused_seconds=0.01, gone_seconds=60))
+    async with admission.admitted(Playback(0.0), real_time=True) as slot:
+        with slot.handing_on():
+            while admission.requests:
+                await asyncio.sleep(0.01)
+            async with admission.admitted(Playback(0.0), real_time=True):
+                coming_back = asyncio.create_task(slot.take())
+                await asyncio.sleep(0.1)
+                assert not coming_back.done()
+        await coming_back
+        assert admission.requests == 1
+    assert not admission.requests
+
+
+async def test_one_that_never_comes_back_is_cancelled() -> None:
+    admission = Admission(AdmissionPolicy(paused_seconds=0.01, gone_seconds=0.02))
+
+    async def listen() -> None:
+        async with admission.admitted(Playback(0.0), real_time=True) as slot:
+            with slot.handing_on():
+                await asyncio.Event().wait()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(listen())
+    assert not admission.requests
+
+
+async def test_a_text_stream_has_a_slot_only_while_there_is_something_to_speak() -> None:
+    admission = Admission(AdmissionPolicy(max_requests=1))
+    slot = admission.slot(Playback(0.0))
+    async with admission.text_stream(slot):
+        assert not admission.requests
+        await slot.begin_segment()
+        await slot.begin_segment()
+        slot.end_segment()
+        assert admission.requests == 1
+        slot.end_segment()
+        assert not admission.requests
+        await slot.begin_segment()
+        assert admission.requests == 1
+    assert not admission.requests
+
+
+async def test_a_text_stream_that_speaks_again_waits_for_a_slot() -> None:
+    """It is no newcomer, who would be turned away."""
+    admission = Admission(AdmissionPolicy(max_requests=1))
+    slot = admission.slot(Playback(0.0))
+    async with admission.text_stream(slot):
+        await slot.begin_segment()
+        slot.end_segment()
+        async with admission.admitted(Playback(0.0), real_time=False):
+            again = asyncio.create_task(slot.begin_segment())
+            await asyncio.sleep(0.1)
+            assert not again.done()
+        await again
+        assert admission.requests == 1
+
+
+async def test_more_text_streams_than_may_be_open_are_turned_away() -> None:
+    admission = Admission(AdmissionPolicy(max_text_streams=1))
+    async with admission.text_stream(admission.slot(Playback(0.0))):
+        with pytest.raises(Overloaded, match="text streams"):
+            async with admission.text_stream(admission.slot(Playback(0.0))):
+                pass
+    async with admission.text_stream(admission.slot(Playback(0.0))):
+        pass

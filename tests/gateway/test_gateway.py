@@ -242,3 +242,31 @@ async def test_without_stages_everything_says_why(tmp_path):
         with pytest.raises(StageUnavailable, match="not known yet"):
             await call
     await gateway.stop()
+
+
+async def test_silent_text_streams_turn_nobody_away(gateway):
+    """More of them than requests may be spoken at once."""
+
+    async def nothing():
+        await asyncio.Event().wait()
+        yield ""
+
+    silent = [asyncio.create_task(gateway.speak_stream(TextStreamRequest(NamedVoice("")), nothing())) for _ in range(5)]
+    await asyncio.sleep(0.1)
+    assert text_of(await (await gateway.speak(request())).whole()) == "Hello there."
+    for task in silent:
+        task.cancel()
+    await asyncio.gather(*silent, return_exceptions=True)
+
+
+async def test_a_text_stream_that_is_spoken_takes_a_slot(gateway):
+    async def said():
+        yield "Hello there. "
+        await asyncio.Event().wait()
+
+    streams = [await gateway.speak_stream(TextStreamRequest(NamedVoice("")), said()) for _ in range(2)]
+    with pytest.raises(Overloaded):
+        await gateway.speak(request())
+    for reply in streams:
+        await reply.chunks.aclose()
+    assert text_of(await (await gateway.speak(request())).whole()) == "Hello there."

@@ -23,6 +23,7 @@ from services.gateway.rest.app import RestOptions, create_app
 from services.gateway.voices.voice import VoiceResource
 from services.runtime import request_context
 from services.runtime.errors import InvalidRequest, VoiceExists, VoiceNotFound
+from services.runtime.quoted import quoted
 from services.runtime.streams import peek
 
 Step = bytes | Exception | asyncio.Event
@@ -45,7 +46,7 @@ class ScriptedVoices:
         for voice in await self.list():
             if voice.id == voice_id:
                 return voice
-        raise VoiceNotFound(f"There is no voice '{voice_id}'.", field="voice")
+        raise VoiceNotFound(f"There is no voice {quoted(voice_id)}.", field="voice")
 
     async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> VoiceResource:
         if self.error is not None:
@@ -63,7 +64,7 @@ class ScriptedVoices:
 
     async def delete(self, voice_id: str) -> None:
         if self.stored.pop(voice_id, None) is None:
-            raise VoiceNotFound(f"There is no voice '{voice_id}'.", field="voice")
+            raise VoiceNotFound(f"There is no voice {quoted(voice_id)}.", field="voice")
 
 
 @dataclass

@@ -25,9 +25,10 @@ class Disconnect:
         try:
             await task
         except asyncio.CancelledError:
-            if not client.left:
+            task_of_ours = asyncio.current_task()
+            if task_of_ours is not None and task_of_ours.cancelling():
                 raise
-            raise Cancelled("The client left.") from None
+            raise Cancelled("The client left, or has read nothing for too long.") from None
         finally:
             listener.cancel()
 
