@@ -46,7 +46,9 @@ def serve(
 ) -> None:
     """Start Voxline on this machine: tokenizer, llm, detokenizer and gateway.
 
-    Ctrl-C stops all of them. The gateway reaches the others over Unix sockets. Each has its /metrics on a free
+    Ctrl-C stops all of them; one that dies or hangs is started again.
+
+    The gateway reaches the others over Unix sockets. Each has its /metrics on a free
     port of 127.0.0.1, which its line "serving" names; VOXLINE_LLM_METRICS_PORT=9102 gives it a fixed one. Every other
     setting of a process is an environment variable too, for instance VOXLINE_LLM_LOG_LEVEL=debug;
     `python -m services.llm --help` lists them.
@@ -74,8 +76,9 @@ def run(stack: Stack) -> None:
     print(f"Starting Voxline with {stack.model.name}. Ctrl-C stops it.", flush=True)
     ended = asyncio.run(supervise(stack.programs(), announce(stack), Printer(sys.stdout)))
     if ended is not None:
+        often = f"{ended.deaths} times in short order (at last with status" if ended.deaths > 1 else "(status"
         raise Failure(
-            f"The {ended.name} ended (status {ended.status}), so the others were stopped; see its lines above."
+            f"The {ended.name} ended {often} {ended.status}), so the others were stopped; see its lines above."
         )
     print("Voxline has stopped.")
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from services.cli import probes
 from services.cli.ports import Ports
+from services.cli.probes import Probe
 
 LOOPBACK = "127.0.0.1"
 STAGES = ("tokenizer", "llm", "detokenizer")
@@ -17,11 +19,14 @@ _QUICK_END = ("--drain-seconds", "0", "--grace-seconds", "3")
 
 @dataclass(frozen=True)
 class Program:
-    """A process: `command` is the whole argument list, `defaults` what its environment holds unless ours says else."""
+    """A process: `command` is the whole argument list, `defaults` what its environment holds unless ours says else,
+    `probe` how it is asked whether it lives; None: it is not, and not started again.
+    """
 
     name: str
     command: tuple[str, ...]
     defaults: Mapping[str, str] = field(default_factory=dict)
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,12 @@ class Stack:
             self._stage("tokenizer", "services.codec", {"--role": "tokenizer"}),
             self._stage("llm", "services.llm", {"--engine": self.engine}),
             self._stage("detokenizer", "services.codec", {"--role": "detokenizer"}),
-            Program("gateway", _command("services.gateway", self._gateway_flags()), _free_metrics_port("gateway")),
+            Program(
+                "gateway",
+                _command("services.gateway", self._gateway_flags()),
+                _free_metrics_port("gateway"),
+                probes.of_gateway(self.url),
+            ),
         )
 
     def socket(self, stage: str) -> Path:
@@ -64,7 +74,8 @@ class Stack:
             "--socket": str(self.socket(name)),
             "--threads": "" if self.threads is None else str(self.threads),
         }
-        return Program(name, _command(module, flags), _free_metrics_port(name))
+        probe = probes.of_stage(self.socket(name))
+        return Program(name, _command(module, flags), _free_metrics_port(name), probe)
 
     def _gateway_flags(self) -> dict[str, str]:
         return {

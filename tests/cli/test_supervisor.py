@@ -7,13 +7,14 @@ import os
 import re
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from honcho.printer import Printer
 
 from services.cli.stack import Program
-from services.cli.supervisor import Exit, supervise
+from services.cli.supervisor import Care, Exit, supervise
 
 LOCKED = "import fcntl, signal, sys; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX)\n"
 WAITING = LOCKED + "print('up', flush=True); signal.pause()"
@@ -79,7 +80,7 @@ async def test_signal_during_the_start_leaves_nothing_behind(lock: Path) -> None
 
 
 async def test_program_that_ignores_sigterm_is_killed(lock: Path) -> None:
-    assert await supervise([program(STUBBORN, lock)], nothing(), Printer(Cue()), patience=0.1) is None
+    assert await supervise([program(STUBBORN, lock)], nothing(), Printer(Cue()), Care(patience=0.1)) is None
     assert not is_held(lock)
 
 
@@ -107,3 +108,82 @@ async def test_every_line_tells_its_program(lock: Path) -> None:
     started, *said = terminal.getvalue().splitlines()
     assert re.fullmatch(r" chatty \| started, pid \d+", started)
     assert sorted(said) == [" chatty | one", " chatty | two"]
+
+
+# Tells each of its lives by its pid.
+LIVING = (
+    LOCKED
+    + """
+import os
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(2))
+with open(sys.argv[1] + ".lives", "a") as lives: lives.write(f"{os.getpid()}\\n")
+while True: signal.pause()
+"""
+)
+QUICK = Care(probe_seconds=0.01, silences=3, pause=0.01, deaths=3)
+
+
+class Blows:
+    """A probe that sends `number` to a program which has answered, in so many of its lives; in the next it tells us to
+    stop.
+    """
+
+    def __init__(self, lock: Path, number: int, times: int) -> None:
+        self._file, self._number, self._times = Path(f"{lock}.lives"), number, times
+        self._answered = self._struck = 0
+
+    @property
+    def lives(self) -> list[str]:
+        return self._file.read_text().splitlines() if self._file.exists() else []
+
+    async def probe(self) -> bool:
+        lives = self.lives
+        if len(lives) > self._answered:
+            self._answered = len(lives)
+            return True
+        if len(lives) > self._times:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return True
+        if self._struck == len(lives):
+            if lives and self._number == signal.SIGSTOP:
+                raise TimeoutError
+            return False
+        self._struck = len(lives)
+        os.kill(int(lives[-1]), self._number)
+        return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("times", [1, 2])
+async def test_program_that_dies_or_hangs_is_started_again(lock: Path, number: int, times: int) -> None:
+    blows = Blows(lock, number, times)
+    living = replace(program(LIVING, lock), probe=blows.probe)
+    assert await supervise([living], nothing(), Printer(io.StringIO()), QUICK) is None
+    assert len(blows.lives) == times + 1
+    assert not is_held(lock)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_program_that_dies_again_and_again_is_given_up(lock: Path, number: int) -> None:
+    blows = Blows(lock, number, 9)
+    living, other = program(LIVING, lock), program(WAITING, lock.with_suffix(".other"), "other")
+    programs = [replace(living, probe=blows.probe), other]
+    ended = await supervise(programs, nothing(), Printer(io.StringIO()), QUICK)
+    assert ended == Exit("stage", -signal.SIGKILL, deaths=3)
+    assert len(blows.lives) == 3
+    assert not is_held(lock.with_suffix(".other"))
+
+
+async def test_program_that_says_that_it_cannot_run_is_not_started_again(lock: Path) -> None:
+    blows = Blows(lock, signal.SIGUSR1, 9)
+    living = replace(program(LIVING, lock), probe=blows.probe)
+    assert await supervise([living], nothing(), Printer(io.StringIO()), QUICK) == Exit("stage", 2)
+    assert len(blows.lives) == 1
+
+
+async def test_program_that_never_answered_is_not_started_again() -> None:
+    async def silent() -> bool:
+        raise TimeoutError
+
+    frail = Program("frail", (sys.executable, "-c", "raise SystemExit(1)"), probe=silent)
+    assert await supervise([frail], nothing(), Printer(io.StringIO()), QUICK) == Exit("frail", 1)

@@ -104,6 +104,22 @@ def test_death_of_one_process_ends_all_and_names_it(tmp_path: Path) -> None:
     assert all(is_gone(pid) for pid in pids.values())
 
 
+def test_stage_that_dies_and_one_that_is_stopped_are_started_again(tmp_path: Path) -> None:
+    with serve(tmp_path, "--any-ports") as serving:
+        curl = serving.read_until(r"(curl .*?)\n\n").group(1)
+        pids = serving.pids()
+        os.kill(pids["llm"], signal.SIGSTOP)
+        serving.read_until(r"llm +\| does not answer and is killed.*llm +\| started, pid \d+.*llm +\| INFO +serving ")
+        os.kill(pids["detokenizer"], signal.SIGKILL)
+        serving.read_until(r"detokenizer +\| ended \(status -9\).*detokenizer +\| INFO +serving ")
+        retried = f"{curl} --silent --show-error --fail --retry 60 --retry-delay 1 --retry-all-errors"
+        subprocess.run(retried, shell=True, check=True, cwd=tmp_path, timeout=300)
+        os.kill(serving.process.pid, signal.SIGINT)
+        assert serving.end() == 0, serving.printed
+    assert all(is_gone(pid) for pid in serving.pids().values())
+    assert 0.6 < seconds((tmp_path / "speech.mp3").read_bytes()) < 4.5
+
+
 def test_port_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
