@@ -11,6 +11,7 @@ from services.codec.settings import CodecSettings
 from services.runtime.logs import configure_logs
 from services.runtime.server import run_until_stopped
 from services.runtime.settings import load_settings
+from services.runtime.watchdog import first_failure, leave_if_stalled
 
 
 async def serve(role: str, settings: CodecSettings) -> int:
@@ -18,7 +19,9 @@ async def serve(role: str, settings: CodecSettings) -> int:
         stage = STAGES[role](settings)
     except ValueError as exc:
         sys.exit(f"{role}: {exc}")
-    return await run_until_stopped(stage.server, stage.failed)
+    status = await run_until_stopped(stage.server, first_failure(stage.failed, stage.watchdog.failed))
+    leave_if_stalled(stage.watchdog, status)
+    return status
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -24,15 +24,17 @@ from services.contract.model import DetokenizerDescription, Revision, ServedMode
 from services.contract.model_servicer import model_service
 from services.contract.speaker import SpeakerStore
 from services.runtime.server import Service, StageServer
+from services.runtime.watchdog import Watchdog
 from voxline.stages.v1 import detokenizer_pb2_grpc, tokenizer_pb2_grpc
 
 
 @dataclass(frozen=True)
 class CodecStage:
-    """`failed` is done only when the model failed: the process should end."""
+    """`failed`, and `watchdog.failed`, are done only when the model failed: the process should end."""
 
     server: StageServer
     failed: "asyncio.Future[None]"
+    watchdog: Watchdog
 
 
 def tokenizer_stage(settings: TokenizerSettings) -> CodecStage:
@@ -43,12 +45,13 @@ def tokenizer_stage(settings: TokenizerSettings) -> CodecStage:
     tokenizer, made_of = _loaded("tokenizer", settings)
     registry = CollectorRegistry()
     limits = ReferenceLimits(settings.max_audio_bytes, settings.min_audio_seconds, settings.max_audio_seconds)
-    batcher = TokenizeBatcher(tokenizer, settings.max_batch, TokenizerMetrics(registry))
+    watchdog = Watchdog(settings.stall_seconds)
+    batcher = TokenizeBatcher(tokenizer, settings.max_batch, TokenizerMetrics(registry), watchdog)
     servicer = TokenizerServicer(batcher, tokenizer.sample_rate, limits, made_of)
     description = TokenizerDescription(tokenizer.engine, tokenizer.sample_rate, settings.max_audio_seconds)
     model = replace(_served(tokenizer, made_of, settings), tokenizer=description)
     services = [_tokenizer_service(servicer), model_service(model)]
-    return CodecStage(StageServer(services, settings, registry), batcher.failed)
+    return CodecStage(StageServer(services, settings, registry), batcher.failed, watchdog)
 
 
 def detokenizer_stage(settings: DetokenizerSettings) -> CodecStage:
@@ -59,11 +62,12 @@ def detokenizer_stage(settings: DetokenizerSettings) -> CodecStage:
     detokenizer, made_of = _loaded("detokenizer", settings, precision=settings.precision, cache=settings.cache_dir)
     registry, chunking = CollectorRegistry(), settings.chunking
     warm_up(detokenizer, chunking)
-    scheduler = StreamScheduler(detokenizer, chunking, DetokenizerMetrics(registry))
+    watchdog = Watchdog(settings.stall_seconds)
+    scheduler = StreamScheduler(detokenizer, chunking, DetokenizerMetrics(registry), watchdog)
     servicer = DetokenizerServicer(scheduler, detokenizer.frame_format, made_of, SpeakerStore())
     model = replace(_served(detokenizer, made_of, settings), detokenizer=_description(detokenizer, chunking))
     services = [_detokenizer_service(servicer), model_service(model)]
-    return CodecStage(StageServer(services, settings, registry), scheduler.failed)
+    return CodecStage(StageServer(services, settings, registry), scheduler.failed, watchdog)
 
 
 def _loaded(role: str, settings: CodecSettings, **options: object) -> tuple[Any, Revision]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from services.codec.codec import Heard, Tokenizer
 from services.codec.metrics import TokenizerMetrics
 from services.runtime.errors import Overloaded, StageUnavailable
+from services.runtime.watchdog import Watchdog
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -158,9 +159,9 @@ def _deliver(batch: list[_Entry[Item, Result]], results: Sequence[Result]) -> No
 class TokenizeBatcher:
     """The tokenizer for concurrent callers. Owns the one thread that runs it; built in a running loop."""
 
-    def __init__(self, tokenizer: Tokenizer, max_batch: int, metrics: TokenizerMetrics) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_batch: int, metrics: TokenizerMetrics, watchdog: Watchdog) -> None:
         policy = BatchPolicy(min(max_batch, tokenizer.batch_limit))
-        self._tokenizer, self._metrics = tokenizer, metrics
+        self._tokenizer, self._metrics, self._watchdog = tokenizer, metrics, watchdog
         self._batcher: Batcher[NDArray[np.float64], Heard] = Batcher(self._tokenize, len, policy)
         metrics.waiting.set_function(lambda: self._batcher.waiting)
 
@@ -171,7 +172,8 @@ class TokenizeBatcher:
 
     async def tokenize(self, clip: NDArray[np.float64]) -> Heard:
         """clip: [n], mono at the tokenizer's rate. Raises as `Batcher.run` does."""
-        return await self._batcher.run(clip)
+        with self._watchdog.work():
+            return await self._batcher.run(clip)
 
     async def close(self) -> None:
         await self._batcher.close()

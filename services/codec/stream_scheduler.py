@@ -23,16 +23,20 @@ from services.contract.detokenization import Chunk, DetokenizationConfig, Primin
 from services.contract.frames import Frames
 from services.runtime.audio import Audio
 from services.runtime.errors import EngineDied, InvalidRequest, StageUnavailable
+from services.runtime.watchdog import Watchdog
 
 
 class StreamScheduler(Generic[Stream]):
     """Owns the detokenizer and the one thread that runs it."""
 
-    def __init__(self, detokenizer: Detokenizer[Stream], chunking: Chunking, metrics: DetokenizerMetrics) -> None:
+    def __init__(
+        self, detokenizer: Detokenizer[Stream], chunking: Chunking, metrics: DetokenizerMetrics, watchdog: Watchdog
+    ) -> None:
         self._detokenizer = detokenizer
         self._frame_rate = detokenizer.frame_format.frame_rate
         self._chunking = chunking
         self._metrics = metrics
+        self._watchdog = watchdog
         self._utterances: set[Utterance[Stream]] = set()
         self._work = asyncio.Event()
         metrics.backlog.set_function(self._backlog_seconds)
@@ -113,7 +117,8 @@ class StreamScheduler(Generic[Stream]):
         items = [utterance.take() for utterance in batch]
         with self._metrics.step(len(items), sum(len(frames) for _, frames, _ in items), again):
             loop = asyncio.get_running_loop()
-            chunks = await loop.run_in_executor(self._executor, self._detokenizer.step, items)
+            with self._watchdog.work():
+                chunks = await loop.run_in_executor(self._executor, self._detokenizer.step, items)
         for utterance, (_, _, last), samples in zip(batch, items, chunks, strict=True):
             self._deliver(utterance, samples, last)
 

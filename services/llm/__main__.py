@@ -1,6 +1,5 @@
 """`python -m services.llm --model DIR`: serves one checkpoint's language model."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from services.llm.settings import LlmSettings
 from services.runtime.logs import configure_logs
 from services.runtime.server import run_until_stopped
 from services.runtime.settings import load_settings
+from services.runtime.watchdog import first_failure, leave_if_stalled
 
 
 async def serve(settings: LlmSettings) -> int:
@@ -20,8 +20,9 @@ async def serve(settings: LlmSettings) -> int:
     except (UnusableCheckpoint, ValueError) as exc:
         sys.exit(f"llm: {exc}")
     try:
-        # Shielded: a drain ends the wait for a failure, not the engine that still serves.
-        return await run_until_stopped(stage.server, asyncio.shield(stage.engine.failed))
+        status = await run_until_stopped(stage.server, first_failure(stage.engine.failed, stage.watchdog.failed))
+        leave_if_stalled(stage.watchdog, status)
+        return status
     finally:
         await stage.engine.close()
 

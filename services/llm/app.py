@@ -21,15 +21,17 @@ from services.llm.servicer import LlmServicer
 from services.llm.settings import LlmSettings
 from services.llm.weights import Weights
 from services.runtime.server import Service, StageServer
+from services.runtime.watchdog import Watchdog
 from voxline.stages.v1 import llm_pb2_grpc
 
 
 @dataclass(frozen=True)
 class LlmStage:
-    """`server` has not been started; `engine.failed` says when the process should end."""
+    """`server` has not been started; `engine.failed` and `watchdog.failed` say when the process should end."""
 
     server: StageServer
     engine: Engine
+    watchdog: Watchdog
 
 
 async def load_stage(settings: LlmSettings) -> LlmStage:
@@ -63,9 +65,10 @@ def served_model(family: Family, revision: Revision, engine: str, settings: LlmS
 
 def compose(family: Family, engine: Engine, served: ServedModel, settings: LlmSettings) -> LlmStage:
     registry = CollectorRegistry()
-    model = LanguageModel(family, engine, LlmMetrics(registry, engine), settings.max_waiting)
+    watchdog = Watchdog(settings.stall_seconds)
+    model = LanguageModel(family, engine, LlmMetrics(registry, engine), settings.max_waiting, watchdog)
     services = [_llm_service(LlmServicer(model, served.revision, SpeakerStore())), model_service(served)]
-    return LlmStage(StageServer(services, settings, registry), engine)
+    return LlmStage(StageServer(services, settings, registry), engine, watchdog)
 
 
 def _llm_service(servicer: LlmServicer) -> Service:

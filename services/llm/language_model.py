@@ -9,6 +9,7 @@ from services.llm.families.family import Family
 from services.llm.generation import Generation
 from services.llm.metrics import LlmMetrics
 from services.runtime.errors import Overloaded
+from services.runtime.watchdog import Watchdog
 
 _NOTHING = Progress()
 
@@ -16,11 +17,14 @@ _NOTHING = Progress()
 class LanguageModel:
     """`max_waiting`: generations without a first token; one more is turned away."""
 
-    def __init__(self, family: Family, engine: Engine, metrics: LlmMetrics, max_waiting: int) -> None:
+    def __init__(
+        self, family: Family, engine: Engine, metrics: LlmMetrics, max_waiting: int, watchdog: Watchdog
+    ) -> None:
         self._family = family
         self._engine = engine
         self._metrics = metrics
         self._max_waiting = max_waiting
+        self._watchdog = watchdog
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress, None]:
         """The speaker, frames, one finish: those together that are worth a message; where nobody says how the frames
@@ -38,9 +42,13 @@ class LanguageModel:
             prompt, sampling = generation.prompt.ids, generation.sampling
             chunks = self._engine.generate(prompt, sampling, generation.stop_ids, due, generation.drawn)
             async with aclosing(chunks):
-                async for ids in chunks:
+                while (ids := await self._next(chunks)) is not None:
                     seen.drawn(len(ids))
                     progress = generation.read(ids)
                     seen.end = generation.end
                     if progress != _NOTHING:
                         yield progress
+
+    async def _next(self, chunks: AsyncGenerator[list[int], None]) -> list[int] | None:
+        with self._watchdog.work():
+            return await anext(chunks, None)

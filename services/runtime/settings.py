@@ -42,6 +42,9 @@ class ServerSettings(BaseSettings):
         description="Age at which a connection takes no more calls, so that clients look for other replicas; "
         "calls that run on it go on.",
     )
+    stall_seconds: float = Field(
+        60.0, ge=0, description="A process whose model computes nothing for so long, while it has work, ends; 0: never."
+    )
     log_level: str = Field("info", pattern="(?i)^(debug|info|warning|error)$", description="Lowest level to log.")
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from services.codec.batching import Batcher, BatchPolicy, TokenizeBatcher
 from services.codec.families.spark.tokenizer import SparkTokenizer
 from services.codec.metrics import TokenizerMetrics
 from services.runtime.errors import InvalidRequest, Overloaded, StageUnavailable
+from services.runtime.watchdog import Watchdog
 
 # Far longer than a test: a batch that forms sooner formed because it was full.
 LONG = 60.0
@@ -176,7 +177,7 @@ async def test_concurrent_recordings_get_their_own_tokens() -> None:
     registry = CollectorRegistry()
     generator = np.random.default_rng(2)
     clips = [generator.uniform(-0.3, 0.3, samples) for samples in (9_000, 20_000, 16_000)]
-    batcher = TokenizeBatcher(tokenizer, 16, TokenizerMetrics(registry))
+    batcher = TokenizeBatcher(tokenizer, 16, TokenizerMetrics(registry), Watchdog(0))
     together = await asyncio.gather(*(batcher.tokenize(clip) for clip in clips))
     await batcher.close()
     assert batcher.failed.done()

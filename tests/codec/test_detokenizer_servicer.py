@@ -16,6 +16,7 @@ from services.contract.model import Revision
 from services.contract.speaker import Speaker, SpeakerStore
 from services.runtime.errors import InvalidRequest
 from services.runtime.streams import collected
+from services.runtime.watchdog import Watchdog
 from voxline.stages.v1 import detokenizer_pb2
 
 from .arithmetic import ArithmeticDetokenizer, Counter
@@ -46,7 +47,8 @@ def speakers() -> SpeakerStore:
 
 @pytest.fixture
 async def servicer(detokenizer: Recorder, speakers: SpeakerStore) -> AsyncIterator[DetokenizerServicer]:
-    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4, 20), DetokenizerMetrics(CollectorRegistry()))
+    metrics = DetokenizerMetrics(CollectorRegistry())
+    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4, 20), metrics, Watchdog(0))
     yield DetokenizerServicer(scheduler, detokenizer.frame_format, Revision(), speakers)
     await scheduler.close()
 

@@ -16,6 +16,7 @@ from services.contract.detokenization import Chunk, DetokenizationConfig, Primin
 from services.contract.frames import Frames
 from services.runtime.errors import InvalidRequest, StageUnavailable
 from services.runtime.streams import collected
+from services.runtime.watchdog import Stalled, Watchdog
 
 from .arithmetic import BREAKS, HOP, UNKNOWN, ArithmeticDetokenizer
 
@@ -43,7 +44,7 @@ async def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def scheduler(detokenizer, registry):
-    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4, 20), DetokenizerMetrics(registry))
+    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4, 20), DetokenizerMetrics(registry), Watchdog(0))
     yield scheduler
     await scheduler.close()
 
@@ -130,7 +131,8 @@ async def test_the_first_chunk_waits_for_its_look_ahead(scheduler, detokenizer) 
 
 
 async def test_the_listener_who_runs_out_first_is_served_first(detokenizer, registry) -> None:
-    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4, 8), DetokenizerMetrics(registry))  # one stream a step
+    one_stream_a_step = Chunking(2, 8, 4, 8)
+    scheduler = StreamScheduler(detokenizer, one_stream_a_step, DetokenizerMetrics(registry), Watchdog(0))
     early = [scheduler.decode(SHORT, codes(range(100 * n, 100 * n + 90), 90)) for n in (1, 2, 3, 4)]
     for stream in early:
         await anext(stream)
@@ -246,3 +248,16 @@ async def test_a_model_that_fails_ends_every_stream_so_that_another_replica_may_
     with pytest.raises(StageUnavailable):
         await waiting
     assert isinstance(scheduler.failed.exception(), RuntimeError)
+
+
+async def test_step_that_hangs_is_noticed(detokenizer, registry) -> None:
+    watchdog, released = Watchdog(0.1), threading.Event()
+    detokenizer.step = lambda items: released.wait()
+    scheduler = StreamScheduler(detokenizer, Chunking(2, 8, 4, 20), DetokenizerMetrics(registry), watchdog)
+    decoding = asyncio.create_task(collected(scheduler.decode(SHORT, codes(range(20)))))
+    with pytest.raises(Stalled):
+        await watchdog.failed
+    assert not decoding.done()
+    released.set()
+    await asyncio.gather(decoding, return_exceptions=True)
+    await asyncio.gather(scheduler.close(), return_exceptions=True)

@@ -17,6 +17,7 @@ from services.llm.engines.engine import EngineOptions
 from services.llm.families.family import Family
 from services.llm.language_model import LanguageModel
 from services.llm.metrics import LlmMetrics
+from services.runtime.watchdog import Watchdog
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -31,7 +32,8 @@ async def model(small_family: Family, tmp_path_factory: pytest.TempPathFactory) 
     name = default_engine(small_family.engine_model, cache)
     options = EngineOptions(default_precision(name), threads=1, max_batch=4, cache_directory=cache)
     engine = await engine_loader(name).load(small_family.engine_model, options)
-    yield LanguageModel(small_family, engine, LlmMetrics(CollectorRegistry(), engine), max_waiting=8)
+    metrics = LlmMetrics(CollectorRegistry(), engine)
+    yield LanguageModel(small_family, engine, metrics, max_waiting=8, watchdog=Watchdog(0))
     await engine.close()
 
 

@@ -36,6 +36,7 @@ from services.llm.families.family import Family
 from services.llm.language_model import LanguageModel
 from services.llm.metrics import LlmMetrics
 from services.runtime.errors import InvalidRequest
+from services.runtime.watchdog import Watchdog
 from voxline.stages.v1 import spark_pb2
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -66,7 +67,7 @@ async def cpu(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 
 def model_on(family: Family, engine: Engine) -> LanguageModel:
-    return LanguageModel(family, engine, LlmMetrics(CollectorRegistry(), engine), max_waiting=256)
+    return LanguageModel(family, engine, LlmMetrics(CollectorRegistry(), engine), max_waiting=256, watchdog=Watchdog(0))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -11,6 +11,7 @@ from services.llm.engines.scripted import Script, ScriptedEngine
 from services.llm.families.family import Family
 from services.llm.language_model import LanguageModel
 from services.llm.metrics import LlmMetrics
+from services.runtime.watchdog import Watchdog
 
 # Ids of the tiny checkpoint.
 SEMANTIC, START_SEMANTIC, END = 695, 1292, 436
@@ -28,7 +29,7 @@ async def model(tiny_family: Family, registry: CollectorRegistry) -> LanguageMod
     """Of nine frames, which are drawn one at a time."""
     ids = (START_SEMANTIC, *range(SEMANTIC, SEMANTIC + 9), END)
     engine = ScriptedEngine(tiny_family.engine_model, Script(tuple((token,) for token in ids)))
-    return LanguageModel(tiny_family, engine, LlmMetrics(registry, engine), max_waiting=1)
+    return LanguageModel(tiny_family, engine, LlmMetrics(registry, engine), max_waiting=1, watchdog=Watchdog(0))
 
 
 def asked(pace: Pace | None = PACE, prefix: Prefix | None = None) -> GenerationRequest:

@@ -46,6 +46,7 @@ from services.runtime.compiled import CACHE
 from services.runtime.errors import GenerationFailed
 from services.runtime.server import Service, StageServer
 from services.runtime.settings import ServerSettings, load_settings
+from services.runtime.watchdog import Watchdog
 from voxline.stages.v1 import detokenizer_pb2_grpc, llm_pb2_grpc
 
 from .test_replacement import TEXTS, Speech, all_spoken, spoken
@@ -145,7 +146,9 @@ class LlmReplica:
         self.stepper = CountedStepper(load_stepper(family.engine_model, options), fault, poison)
         self.engine = SteppedEngine(family.engine_model, self.stepper)
         registry = CollectorRegistry()
-        self._model = LanguageModel(family, self.engine, LlmMetrics(registry, self.engine), max_waiting=64)
+        self._model = LanguageModel(
+            family, self.engine, LlmMetrics(registry, self.engine), max_waiting=64, watchdog=Watchdog(0)
+        )
         servicer = LlmServicer(self, revision(), SpeakerStore())
         service = Service(
             "voxline.stages.v1.LlmService",
@@ -198,7 +201,7 @@ class DetokenizerReplica:
     def __init__(self, detokenizer: SparkDetokenizer, fault: Fault) -> None:
         self.registry, chunking = CollectorRegistry(), Chunking(10, 25, 16, 100)
         dying = DyingDetokenizer(detokenizer, fault)
-        self.scheduler = StreamScheduler(dying, chunking, DetokenizerMetrics(self.registry))
+        self.scheduler = StreamScheduler(dying, chunking, DetokenizerMetrics(self.registry), Watchdog(0))
         # Streams that it took up.
         self.streams = 0
         servicer = DetokenizerServicer(self, detokenizer.frame_format, revision(), SpeakerStore())

@@ -16,6 +16,7 @@ from services.contract.detokenization import Chunk, DetokenizationConfig, Primin
 from services.contract.frames import Frames
 from services.runtime.compiled import CACHE
 from services.runtime.streams import collected
+from services.runtime.watchdog import Watchdog
 
 ROOT = Path(__file__).parents[5]
 NAMES = ["even", "odd", "narrow", "wide", "tiny", "bundled"]
@@ -32,7 +33,7 @@ class Replicas:
         self.look_ahead = detokenizer.usual_look_ahead if isinstance(look_ahead, str) else look_ahead
         self._registry = CollectorRegistry()
         self.scheduler: StreamScheduler[DecoderStream] = StreamScheduler(
-            detokenizer, CHUNKING, DetokenizerMetrics(self._registry)
+            detokenizer, CHUNKING, DetokenizerMetrics(self._registry), Watchdog(0)
         )
         codes = np.random.default_rng(7).integers(0, detokenizer.codebook_size, LENGTH)
         self.frames = Frames.of_codes(codes.tolist())
