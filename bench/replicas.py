@@ -14,6 +14,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from services.cli.model import BUNDLED
+from services.gateway.access.principal import EVERYBODY, entered
 from services.gateway.admission import AdmissionPolicy
 from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.stages import Stages, Targets
@@ -122,6 +123,7 @@ async def running_gateway(targets: Targets, directory: Path, look_ahead: int | N
         async with asyncio.timeout(START_SECONDS):
             while gateway.ready():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        yield gateway
+        with entered(EVERYBODY):
+            yield gateway
     finally:
         await gateway.stop()

@@ -35,6 +35,8 @@ _ASK_SECONDS = 2.0
 _ASK_AGAIN_SECONDS = 0.25
 # How often a stage that answers is asked again: another revision may be rolled out behind the same name.
 _REFRESH_SECONDS = 5.0
+# Stages that roll out disagree, now one and now another replica answering; for longer, none is left that fits.
+_ROLL_OUT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class Stages:
         self.detokenizer = DetokenizerClient(self._detokenizer.channel, deadlines)
         self._look_ahead_frames = look_ahead_frames
         self._agreed: Model | None = None
+        self._disagree_since: float | None = None
         self._watches: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
 
@@ -189,7 +192,8 @@ class Stages:
         """Why speech cannot be made now. A tokenizer that was lost later is none: stored voices go on without it."""
         if self._agreed is None:
             return self._disagreements()
-        return tuple(stage.problem for stage in (self._llm, self._detokenizer) if stage.problem)
+        lost = tuple(stage.problem for stage in (self._llm, self._detokenizer) if stage.problem)
+        return lost or (self._disagreements() if self._disagree_for(_ROLL_OUT_SECONDS) else ())
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits until `condition` holds, which is looked at whenever a stage has answered or was lost, and at each
@@ -204,12 +208,18 @@ class Stages:
 
     def _change(self) -> None:
         """Takes up what the stages serve once they agree; what they agreed on before goes on until then."""
-        if not self._disagreements():
+        if self._disagreements():
+            self._disagree_since = self._disagree_since or time.monotonic()
+        else:
+            self._disagree_since = None
             agreed = self._together()
             if agreed != self._agreed:
                 logger.info("the stages serve %s (%s)", agreed.id, agreed.revision)
             self._agreed = agreed
         self._changed.set()
+
+    def _disagree_for(self, seconds: float) -> bool:
+        return self._disagree_since is not None and time.monotonic() - self._disagree_since > seconds
 
     def _disagreements(self) -> tuple[str, ...]:
         """Stages of different checkpoints would speak noise."""

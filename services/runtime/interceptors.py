@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
-from services.runtime.errors import TAKEN_UP, Cancelled, GenerationFailed, VoxlineError, row, to_status
+from services.runtime.errors import TAKEN_UP, Cancelled, GenerationFailed, InvalidRequest, VoxlineError, row, to_status
 from services.runtime.message_size import MessageLimits
 from services.runtime.metrics import RpcMetrics
 from services.runtime.request_context import RequestContext, entered
@@ -34,6 +34,7 @@ Around = Callable[["grpc.aio.ServicerContext[Request, Response]"], AbstractAsync
 
 _STAGES = "/voxline.stages."
 _UNLOGGED = "/grpc.health."
+_ASKED_NOW_AND_THEN = "/voxline.stages.v1.ModelService/GetModel"
 
 # Asked before a message is read; what it gives is entered for the length of the call. Raises our errors.
 Entrance = Callable[[grpc.HandlerCallDetails], Awaitable[AbstractContextManager[None]]]
@@ -76,7 +77,7 @@ class RpcInterceptor(_ServerInterceptor):
         assert read is not None
         return _wrapped(
             handler,
-            _bounded(read, self._limits) if self._limits else read,
+            _readable(_bounded(read, self._limits) if self._limits else read),
             details.method,
             lambda context: self._around(details.method, entered_call, context),
         )
@@ -113,7 +114,8 @@ class RpcInterceptor(_ServerInterceptor):
         self._metrics.in_flight.labels(method).dec()
         self._metrics.requests.labels(method, code.name).inc()
         self._metrics.seconds.labels(method).observe(seconds)
-        logger.info("rpc", extra={"method": method, "code": code.name, "seconds": round(seconds, 4)})
+        level = logging.DEBUG if method == _ASKED_NOW_AND_THEN else logging.INFO
+        logger.log(level, "rpc", extra={"method": method, "code": code.name, "seconds": round(seconds, 4)})
 
 
 def _ours(exc: Exception) -> VoxlineError:
@@ -139,6 +141,16 @@ def _refusal(error: VoxlineError) -> "grpc.RpcMethodHandler[Any, Any]":
         yield Empty()
 
     return grpc.stream_stream_rpc_method_handler(refuse, Empty.FromString, Empty.SerializeToString)
+
+
+def _readable(parse: "Callable[[bytes], Request]") -> "Callable[[bytes], Request]":
+    def read(data: bytes) -> Request:
+        try:
+            return parse(data)
+        except DecodeError as exc:
+            raise InvalidRequest("The message is none of this method.") from exc
+
+    return read
 
 
 def _bounded(parse: "Callable[[bytes], Request]", limits: MessageLimits) -> "Callable[[bytes], Request]":

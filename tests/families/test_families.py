@@ -22,6 +22,7 @@ from services.contract.model import (
 )
 from services.contract.sampling import Sampling
 from services.contract.speaker import Speaker
+from services.gateway.access.principal import EVERYBODY, entered
 from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.request import NamedVoice, Output, ReferenceVoice, SpeechRequest, Turn
 from services.gateway.stages import Stages, Targets
@@ -137,7 +138,8 @@ async def deployed(family: Family, directory, replicas: int = 1) -> AsyncIterato
         async with asyncio.timeout(PATIENCE):
             while gateway.ready():
                 await asyncio.sleep(0.01)
-        yield Deployment(gateway, processes)
+        with entered(EVERYBODY):
+            yield Deployment(gateway, processes)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import pytest
 from services.contract.frames import CodeFormat, FrameFormat, LatentFormat
 from services.contract.generation import Pace
 from services.contract.model import Revision
+from services.gateway import stages as module
 from services.gateway.stages import Stages, Targets
 from services.runtime.errors import StageUnavailable
 
@@ -93,6 +94,16 @@ async def test_model_that_was_agreed_on_stays_while_a_rollout_mixes_and_gives_wa
         await stages.until(lambda: stages.model() != old)
     new = stages.model()
     assert (new.id, new.revision) == (change.get("id", old.id), change.get("revision", old.revision))
+
+
+async def test_stages_that_disagree_for_longer_than_a_rollout_are_not_ready(stages, doubles, monkeypatch):
+    """No replica is left that fits what was agreed on."""
+    monkeypatch.setattr(module, "_ROLL_OUT_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_REFRESH_SECONDS", 0.1)
+    await doubles.stop("detokenizer")
+    await start_changed(doubles, "detokenizer", revision=Revision("another codec", REVISION.llm))
+    async with asyncio.timeout(PATIENCE):
+        await stages.until(lambda: any("disagree on the codec" in reason for reason in stages.reasons()))
 
 
 @pytest.mark.parametrize(

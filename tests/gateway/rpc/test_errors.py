@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from services.runtime.errors import TABLE, from_rpc_error
+from services.runtime.errors import TABLE, InvalidRequest, from_rpc_error
 from voxline.v1 import text_to_speech_pb2 as pb
 
 from ..conftest import outcome
@@ -47,3 +47,11 @@ async def test_an_error_of_a_stage_after_the_first_audio_is_its_row(stub, double
                 heard.set()
     assert "audio" in received
     assert type(from_rpc_error(raised.value)) is outcome(cls, stage)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"\x0a\x02\xff\xfe", b"\x0a\x7f"])
+async def test_what_is_no_message_is_the_callers_fault(channel, data):
+    call = channel.unary_unary("/voxline.v1.TextToSpeechService/GetVoice")
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call(data)
+    assert type(from_rpc_error(raised.value)) is InvalidRequest
