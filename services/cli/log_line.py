@@ -14,11 +14,16 @@ def readable(line: bytes) -> str:
     try:
         record = json.loads(text)
     except ValueError:
-        return text
+        return _visible(text)
     if not isinstance(record, dict) or "message" not in record:
-        return text
+        return _visible(text)
     more = [
         f"{name}={value}" for name, value in record.items() if name not in (*_HIDDEN, *_BESIDE) and value is not None
     ]
     head = " ".join([f"{record.get('level', ''):<7}", str(record["message"]), *more])
-    return "\n".join(filter(None, (head, record.get("exc_info"))))
+    return "\n".join(filter(None, (_visible(head), record.get("exc_info"))))
+
+
+def _visible(text: str) -> str:
+    """A caller's value makes no line of its own, and says nothing to the terminal."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

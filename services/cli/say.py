@@ -57,9 +57,15 @@ def _format_of(output: Path) -> str:
 
 
 def _save(response: httpx.Response, output: Path) -> None:
-    """A reply that breaks off leaves no file that looks whole."""
+    """A reply that breaks off leaves no file that looks whole. A link goes on pointing to its file, and a device or a
+    pipe is written to.
+    """
     if str(output) == "-":
         _write(_watched(response), sys.stdout.buffer)
+        return
+    output = output.resolve()
+    if output.exists() and not output.is_file():
+        _write_into(response, output)
         return
     part = output.with_name(f"{output.name}.part")
     try:
@@ -70,6 +76,14 @@ def _save(response: httpx.Response, output: Path) -> None:
         raise Failure(f"Cannot write {output}: {exc.strerror}") from exc
     finally:
         part.unlink(missing_ok=True)
+
+
+def _write_into(response: httpx.Response, output: Path) -> None:
+    try:
+        with output.open("wb") as file:
+            _write(_watched(response), file)
+    except OSError as exc:
+        raise Failure(f"Cannot write {output}: {exc.strerror}") from exc
 
 
 def _write(chunks: Iterator[bytes], file: BinaryIO) -> None:

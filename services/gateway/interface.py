@@ -23,11 +23,11 @@ class ModelName:
 class VoiceResources(Protocol):
     """Raises VoiceNotFound, VoiceExists, InvalidRequest, and the tokenizer's own errors from `create`."""
 
-    async def list(self) -> tuple[VoiceResource, ...]:
-        """Built-in voices, the names that stand for them, then stored ones by id."""
+    async def list(self, after: str = "", limit: int = 1000) -> VoicePage:
+        """Built-in voices, the names that stand for them, then stored ones by id: those behind the one of `after`."""
 
     async def page(self, size: int = 0, token: str = "") -> VoicePage:
-        """The same in pages. `size` 0 is 100, above 1000 is 1000."""
+        """The same by the token of the page before. `size` 0 is 100, above 1000 is 1000."""
 
     async def get(self, voice_id: str) -> VoiceResource: ...
 

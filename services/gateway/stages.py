@@ -74,6 +74,8 @@ class Stage:
         self.name = name
         self.channel = open_channel(target, tls)
         self.model: ServedModel | None = None
+        # What answered last, where it is not `model`.
+        self._another: ServedModel | None = None
         self.problem = f"the {name} stage has not answered yet"
         self._target = target
         self._stub = model_pb2_grpc.ModelServiceStub(self.channel)
@@ -108,8 +110,16 @@ class Stage:
         if getattr(answer, self.name) is None:
             self._now(f"what answers as the {self.name} stage is none", self._target)
         else:
-            self.model = answer
+            self._take(answer)
             self._now("", self._target)
+
+    def _take(self, answer: ServedModel) -> None:
+        """Another model only when it comes twice in turn: replicas of which some are rolled out answer one by one."""
+        if self.model in (None, answer) or self._another == answer:
+            self.model, self._another = answer, None
+        else:
+            self._another = answer
+            self.refresh()
 
     def _now(self, problem: str, detail: str) -> None:
         """Logs a change, with what callers need not know."""

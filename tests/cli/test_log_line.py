@@ -18,3 +18,8 @@ def test_what_is_no_log_record_stays() -> None:
         '{"a": 1}',
         "�",
     ]
+
+
+def test_a_callers_value_makes_no_line_and_no_colour() -> None:
+    line = b'{"level": "INFO", "message": "http", "path": "/x\\ngateway | ERROR forged\\u001b[31m\\u0000"}'
+    assert readable(line) == r"INFO    http path=/x\ngateway | ERROR forged\x1b[31m\x00"

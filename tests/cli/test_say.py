@@ -98,6 +98,18 @@ def test_reply_that_breaks_off_leaves_no_file(gateway: FakeGateway, voxline: Vox
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_no_file_is_written_to_and_stays(gateway: FakeGateway, voxline: Voxline, tmp_path: Path) -> None:
+    gateway.answer = Answer(b"sound")
+    (tmp_path / "real.wav").write_bytes(b"before")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "real.wav")
+    assert voxline("say", "Hi.", "-o", tmp_path / "link.wav").exit_code == 0
+    assert (tmp_path / "link.wav").is_symlink()
+    assert (tmp_path / "real.wav").read_bytes() == b"sound"
+    (tmp_path / "null.wav").symlink_to("/dev/null")
+    assert voxline("say", "Hi.", "-o", tmp_path / "null.wav").exit_code == 0
+    assert (tmp_path / "null.wav").is_char_device()
+
+
 def test_silent_address_names_the_command_that_starts_a_server(voxline: Voxline, tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -194,7 +194,7 @@ async def test_a_voice_is_known_by_its_name_alone(tmp_path):
         asked = [request.voice for request in deployment.replicas[0].generations]
         assert {voice.id for voice in asked if isinstance(voice, ModelVoice)} == {"tara", "leo"}
         assert all(config.speaker is None for config in deployment.replicas[0].utterances)
-        listed = [voice.id for voice in await deployment.gateway.voices.list()]
+        listed = [voice.id for voice in (await deployment.gateway.voices.list()).voices]
     assert tara != leo
     assert listed == ["leo", "tara"]
 

@@ -3,7 +3,9 @@
 import re
 import secrets
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from services.contract.model import BuiltInVoice, Capability
 from services.gateway.access.principal import current
@@ -23,6 +25,8 @@ from services.runtime.quoted import quoted
 _ID_FORM = re.compile(r"[a-z0-9_-]{1,64}")
 # Of a page of voices.
 _DEFAULT_SIZE, _MAX_SIZE = 100, 1000
+# Of a page, below the 4 MiB that gRPC's clients accept; of a voice beside its texts.
+_PAGE_BYTES, _VOICE_BYTES = 3 * 2**20, 400
 # A page token is the place of the last voice that was given: these, and its id.
 _BUILT_IN, _ALIAS, _STORED = "a", "b", "c"
 
@@ -40,7 +44,8 @@ class VoiceCatalogue:
 
     async def page(self, size: int = 0, token: str = "") -> VoicePage:
         """Built-in voices, the names that stand for them, then stored voices, each by id. `size` 0 is 100, above
-        1000 is 1000. Voices that come or go between two pages neither repeat nor hide others. Raises InvalidRequest.
+        1000 is 1000; a page ends earlier where it would be too large for a message. Voices that come or go between two
+        pages neither repeat nor hide others. Raises InvalidRequest.
         """
         if token and token[0] not in (_BUILT_IN, _ALIAS, _STORED):
             raise InvalidRequest("This page token is none of ours.", field="page_token")
@@ -53,19 +58,18 @@ class VoiceCatalogue:
             after = token.removeprefix(_STORED) if token.startswith(_STORED) else ""
             stored = await self._store.page(after, limit + 1 - len(found), current().owners)
             found += [(_STORED + voice.id, _listed(voice)) for voice in stored]
-        given = found[:limit]
-        return VoicePage(tuple(voice for _, voice in given), given[-1][0] if len(found) > limit else "")
+        given = found[: _fitting([voice for _, voice in found[:limit]])]
+        return VoicePage(tuple(voice for _, voice in given), given[-1][0] if len(found) > len(given) else "")
 
-    async def list(self) -> tuple[VoiceResource, ...]:
-        """All pages in one."""
-        voices: list[VoiceResource] = []
-        token = ""
-        while True:
-            page = await self.page(_MAX_SIZE, token)
-            voices += page.voices
-            token = page.next_token
-            if not token:
-                return tuple(voices)
+    async def list(self, after: str = "", limit: int = _MAX_SIZE) -> VoicePage:
+        """The voices behind the one of id `after`."""
+        if not after:
+            return await self.page(limit)
+        model = self._stages.model()
+        if after in (voice.id for voice in model.llm.built_in_voices):
+            return await self.page(limit, _BUILT_IN + after)
+        known = after in (voice.id for voice in _aliases(model))
+        return await self.page(limit, (_ALIAS if known else _STORED) + after)
 
     async def get(self, voice_id: str) -> VoiceResource:
         """Raises VoiceNotFound."""
@@ -156,6 +160,12 @@ class VoiceCatalogue:
         if not current().may_change(owner):
             raise PermissionDenied(f"Voice '{voice_id}' is everybody's; only an admin's key can have it {what}.")
         return owner
+
+
+def _fitting(voices: Sequence[VoiceResource]) -> int:
+    """How many of them a message holds; at least one, where there are any."""
+    sizes = accumulate(len(f"{voice.display_name}{voice.transcript}".encode()) + _VOICE_BYTES for voice in voices)
+    return max(1, sum(1 for size in sizes if size <= _PAGE_BYTES))
 
 
 def slug(display_name: str) -> str:

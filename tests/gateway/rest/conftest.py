@@ -20,7 +20,7 @@ from services.gateway.limits import ValueLimits
 from services.gateway.reply import Reply, Usage
 from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
 from services.gateway.rest.app import RestOptions, create_app
-from services.gateway.voices.voice import VoiceResource
+from services.gateway.voices.voice import VoicePage, VoiceResource
 from services.runtime import request_context
 from services.runtime.errors import InvalidRequest, VoiceExists, VoiceNotFound
 from services.runtime.quoted import quoted
@@ -37,13 +37,19 @@ class ScriptedVoices:
     samples: dict[str, bytes] = field(default_factory=dict)
     error: Exception | None = None
 
-    async def list(self) -> tuple[VoiceResource, ...]:
+    async def list(self, after: str = "", limit: int = 1000) -> VoicePage:
+        voices = self.all()
+        first = next((place + 1 for place, voice in enumerate(voices) if voice.id == after), 0)
+        given = voices[first : first + limit]
+        return VoicePage(given, given[-1].id if first + limit < len(voices) else "")
+
+    def all(self) -> tuple[VoiceResource, ...]:
         built_in = VoiceResource("female", "Female", built_in=True)
         alias = VoiceResource("alloy", "Alloy", built_in=True, alias_of="female")
         return (built_in, alias, *self.stored.values())
 
     async def get(self, voice_id: str) -> VoiceResource:
-        for voice in await self.list():
+        for voice in self.all():
             if voice.id == voice_id:
                 return voice
         raise VoiceNotFound(f"There is no voice {quoted(voice_id)}.", field="voice")

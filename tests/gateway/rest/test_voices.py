@@ -105,3 +105,16 @@ async def test_consents_are_unsupported_and_not_to_be_tried_again(client, method
     reply = await client.request(method, f"/v1/audio/voice_consents{path}")
     assert (reply.status_code, reply.json()["error"]["code"]) == (501, "unsupported")
     assert reply.headers["x-should-retry"] == "false"
+
+
+async def test_voices_are_listed_in_pages(client):
+    first = (await client.get("/v1/audio/voices", params={"limit": 1})).json()
+    assert ([voice["id"] for voice in first["data"]], first["has_more"]) == (["female"], True)
+    rest = (await client.get("/v1/audio/voices", params={"after": first["last_id"]})).json()
+    assert ([voice["id"] for voice in rest["data"]], rest["has_more"]) == (["alloy"], False)
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "many"])
+async def test_a_page_of_no_such_size_is_400(client, limit):
+    reply = await client.get("/v1/audio/voices", params={"limit": limit})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "limit")

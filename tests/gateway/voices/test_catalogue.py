@@ -17,7 +17,7 @@ def voices(stages, store):
 
 async def test_created_voice_is_listed_after_those_that_the_model_brings(voices):
     created = await voices.create("ann", "Ann", b"audio", "her words")
-    listed = await voices.list()
+    listed = (await voices.list()).voices
     assert [voice.id for voice in listed] == ["female", "male", *ALIASES, "ann"]
     assert listed[-1] == created == await voices.get("ann")
     assert (created.transcript, created.built_in, created.design) == ("her words", False, None)
@@ -117,7 +117,7 @@ async def test_built_in_voice_cannot_be_deleted(voices, voice_id):
 
 async def test_aliases_are_openais_thirteen_names_each_another_design(voices):
     names = "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse"
-    assert " ".join(voice.id for voice in await voices.list() if voice.alias_of) == names
+    assert " ".join(voice.id for voice in (await voices.list()).voices if voice.alias_of) == names
     assert len(set(ALIASES.values())) == 13
     assert (await voices.get("alloy")).design == ALIASES["alloy"]
 
@@ -132,5 +132,24 @@ async def test_model_that_cannot_clone_is_unsupported(doubles, store):
     voices = VoiceCatalogue(stages, store, ValueLimits())
     with pytest.raises(Unsupported, match="'double' cannot clone"):
         await voices.create("ann", "Ann", b"audio", "")
-    assert [voice.id for voice in await voices.list()] == ["female", "male"]
+    assert [voice.id for voice in (await voices.list()).voices] == ["female", "male"]
     await stages.stop()
+
+
+async def test_a_page_fits_into_a_message(voices, store):
+    """Voices that were kept before there were limits."""
+    await voices.create("ann", "Ann", b"audio", "")
+    known = await store.find("ann")
+    for number in range(30):
+        long = replace(known, id=f"bob{number:02}", transcript="\N{HIRAGANA LETTER A}" * 50_000)
+        await store.add(long)
+    seen, after = [], "alloy"
+    while True:
+        page = await voices.list(after)
+        assert sum(len(voice.transcript.encode()) for voice in page.voices) < 4 * 2**20
+        seen += [voice.id for voice in page.voices]
+        if not page.next_token:
+            break
+        after = seen[-1]
+    assert seen[-30:] == [f"bob{number:02}" for number in range(30)]
+    assert len(set(seen)) == len(seen)

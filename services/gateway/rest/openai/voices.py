@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, UploadFile
+from fastapi import APIRouter, Form, Query, UploadFile
 from pydantic import BaseModel
 
 from services.gateway.interface import renamed_fields
@@ -61,13 +61,19 @@ class VoiceForm(BaseModel):
 
 
 @router.get("/v1/audio/voices", summary="List voices")
-async def list_voices(gateway: TheGateway, legacy: bool = False) -> VoiceList | VoiceNames:
-    """`?legacy=true` gives the ids alone."""
-    voices = [_body(voice) for voice in await gateway.voices.list()]
+async def list_voices(
+    gateway: TheGateway,
+    legacy: bool = False,
+    after: str = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> VoiceList | VoiceNames:
+    """Those behind the voice of id `after`. `?legacy=true` gives the ids alone."""
+    page = await gateway.voices.list(after, limit)
+    voices = [_body(voice) for voice in page.voices]
     if legacy:
         return VoiceNames(voices=[voice.id for voice in voices])
     first, last = (voices[0].id, voices[-1].id) if voices else (None, None)
-    return VoiceList(data=voices, voices=voices, first_id=first, last_id=last)
+    return VoiceList(data=voices, voices=voices, first_id=first, last_id=last, has_more=bool(page.next_token))
 
 
 @router.post("/v1/audio/voices", summary="Clone a voice from a recording and keep it", dependencies=DOCUMENTED_KEY)
