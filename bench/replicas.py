@@ -56,15 +56,28 @@ class ReplicaProcess:
         self._process.send_signal(number)
         await self._process.wait()
 
+    def freeze(self) -> None:
+        """As SIGSTOP does; `thaw` lets it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     async def stop(self) -> None:
         if self._process is not None and self._process.returncode is None:
             await self.kill()
 
     def counted(self, name: str) -> float:
         """The sum of a counter of its /metrics."""
+        return self.measured(f"{name}_total")
+
+    def measured(self, name: str) -> float:
+        """The same of a gauge."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as reply:
             text = reply.read().decode()
-        return sum(float(value) for value in re.findall(rf"^{name}_total(?:{{.*}})? (\S+)$", text, re.MULTILINE))
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
 
     async def _line(self) -> bytes:
         assert self._process is not None
@@ -112,7 +125,7 @@ async def running_replicas(counts: Mapping[str, int], model: Path = BUNDLED) -> 
 
 @asynccontextmanager
 async def running_gateway(targets: Targets, directory: Path, look_ahead: int | None = None) -> AsyncIterator[Gateway]:
-    """Ready; in this process."""
+    """Ready; in this process, and for whoever enters it."""
     stages = Stages(targets, look_ahead)
     store = VoiceStore(f"sqlite:///{directory}/voices.db")
     # Nobody is turned away: what is told here is what becomes of those who are in.
