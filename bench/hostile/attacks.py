@@ -61,7 +61,8 @@ async def bodies(target: Target, count: int) -> int:
 
 
 async def uploads(target: Target, count: int) -> int:
-    noise = random.Random(0).randbytes(20 * _MEBIBYTE)
+    """As large as they may be."""
+    noise = random.Random(0).randbytes(10 * _MEBIBYTE - 2000)
     async with _client(target) as client:
         return await _each(
             range(count), lambda number: _voice(client, noise[number:], {"name": f"noise {number}"}), callers=2

@@ -101,7 +101,7 @@ class GatewaySettings(ServerSettings):
         4 * _MEBIBYTE, gt=0, description="Largest body in JSON; larger recordings come as multipart/form-data."
     )
     max_json_values: int = Field(10_000, gt=0, description="Most values in a body in JSON.")
-    max_upload_bytes: int = Field(25 * _MEBIBYTE, gt=0, description="Largest body as multipart/form-data.")
+    max_upload_bytes: int = Field(10 * _MEBIBYTE, gt=0, description="Largest body as multipart/form-data.")
     max_head_bytes: int = Field(32 * 1024, gt=0, description="Largest head of an HTTP request.")
     head_seconds: float = Field(10.0, gt=0, description="How long the head of an HTTP request may take.")
     body_seconds: float = Field(60.0, gt=0, description="How long the body of an HTTP request may take.")

@@ -1,5 +1,6 @@
 """Puts the HTTP side of the gateway together: routes, middleware, error handlers."""
 
+import asyncio
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -24,6 +25,8 @@ from services.gateway.rest.middleware.observe import HttpMetrics, Observe
 from services.gateway.rest.middleware.request_id import RequestId
 
 ROUTERS = (*openai.ROUTERS, probes.router)
+# Each takes its memory several times over, on its way to the tokenizer.
+_UPLOADS_AT_ONCE = 2
 _EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
 
 
@@ -52,6 +55,7 @@ def create_app(
         },
     )
     app.state.gateway = gateway
+    app.state.uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
     for router in ROUTERS:
         app.include_router(router)
     return app

@@ -15,7 +15,7 @@ class BodyLimits:
 
     json_bytes: int = 4 * _MEBIBYTE
     json_values: int = 10_000
-    upload_bytes: int = 25 * _MEBIBYTE
+    upload_bytes: int = 10 * _MEBIBYTE
 
     def check(self, size: int, upload: bool) -> None:
         """Raises TooLarge, which names the setting."""

@@ -1,5 +1,6 @@
-"""The gateway as a parameter of a FastAPI handler."""
+"""What belongs to the gateway, as parameters of FastAPI handlers."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -13,3 +14,12 @@ async def _gateway(request: Request) -> SpeechGateway:
 
 
 TheGateway = Annotated[SpeechGateway, Depends(_gateway)]
+
+
+async def _uploads(request: Request) -> asyncio.Semaphore:
+    uploads: asyncio.Semaphore = request.app.state.uploads
+    return uploads
+
+
+# To be held by who has a whole upload in memory; those that wait lie on disk.
+TheUploads = Annotated[asyncio.Semaphore, Depends(_uploads)]

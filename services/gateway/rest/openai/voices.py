@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Query, UploadFile
 from pydantic import BaseModel
 
 from services.gateway.interface import renamed_fields
-from services.gateway.rest.dependencies import TheGateway
+from services.gateway.rest.dependencies import TheGateway, TheUploads
 from services.gateway.rest.middleware.entrance import DOCUMENTED_KEY
 from services.gateway.voices.voice import VoiceResource
 
@@ -78,11 +78,12 @@ async def list_voices(
 
 @router.post("/v1/audio/voices", summary="Clone a voice from a recording and keep it", dependencies=DOCUMENTED_KEY)
 async def create_voice(
-    form: Annotated[VoiceForm, Form(media_type="multipart/form-data")], gateway: TheGateway
+    form: Annotated[VoiceForm, Form(media_type="multipart/form-data")], gateway: TheGateway, uploads: TheUploads
 ) -> VoiceBody:
-    sample = await form.audio_sample.read()
-    with renamed_fields(_FIELDS):
-        return _body(await gateway.voices.create(form.id, form.name, sample, form.transcript))
+    async with uploads:
+        sample = await form.audio_sample.read()
+        with renamed_fields(_FIELDS):
+            return _body(await gateway.voices.create(form.id, form.name, sample, form.transcript))
 
 
 @router.get("/v1/audio/voices/{voice_id}", summary="Show a voice")
