@@ -25,7 +25,14 @@ from services.contract.speaker import Speaker
 from services.contract.tokenization import TokenizedRecording
 from services.runtime.calls import duplex, unary
 from services.runtime.channel import open_channel
-from services.runtime.errors import InvalidRequest, Overloaded, TooLarge, WrongRevision
+from services.runtime.errors import (
+    GenerationFailed,
+    InvalidRequest,
+    Overloaded,
+    TooLarge,
+    WrongRevision,
+    from_rpc_error,
+)
 from services.runtime.streams import collected
 from voxline.stages.v1 import (
     detokenizer_pb2,
@@ -222,6 +229,14 @@ async def test_no_frames_give_no_audio(detokenizer: Running) -> None:
     assert await detokenizer.chunks(DetokenizationConfig(speaker=SPEAKER), Frames.of_codes([])) == []
 
 
+def invalid_field(error: GenerationFailed) -> str | None:
+    """What the stage said: to whoever calls it, it is a fault of the gateway's own."""
+    assert isinstance(error.__cause__, grpc.aio.AioRpcError)
+    said = from_rpc_error(error.__cause__)
+    assert isinstance(said, InvalidRequest)
+    return said.field
+
+
 @pytest.mark.parametrize(
     ("speaker", "frames", "field"),
     [
@@ -238,18 +253,18 @@ async def test_no_frames_give_no_audio(detokenizer: Running) -> None:
 async def test_what_does_not_fit_names_its_field(
     detokenizer: Running, speaker: Speaker | None, frames: Frames, field: str
 ) -> None:
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(GenerationFailed) as caught:
         await detokenizer.chunks(DetokenizationConfig(speaker=speaker), frames)
-    assert caught.value.field == field
+    assert invalid_field(caught.value) == field
 
 
 async def test_the_first_message_must_be_the_config(detokenizer: Running) -> None:
     async def frames_first() -> AsyncGenerator[detokenizer_pb2.DetokenizeRequest, None]:
         yield detokenizer_pb2.DetokenizeRequest(frames=codes(1).to_proto())
 
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(GenerationFailed) as caught:
         await collected(detokenizer.call(frames_first()))
-    assert caught.value.field == "config"
+    assert invalid_field(caught.value) == "config"
 
 
 async def test_an_utterance_goes_on_where_another_replica_stopped(detokenizer: Running) -> None:
