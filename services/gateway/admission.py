@@ -11,7 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -185,11 +185,10 @@ class Admission:
         if self._requests >= self.policy.max_requests:
             raise self._overloaded(f"{self._requests} requests are being spoken, which is all that there is room for.")
         self._requests += 1
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.give_back, playback)
             await self._wait_for_capacity()
-        except BaseException:
-            self._requests -= 1
-            raise
+            undo.pop_all()
         if real_time:
             self._listen(playback)
 
@@ -241,6 +240,7 @@ class Slot:
         self._playback = playback
         self._real_time = real_time
         self._held = False
+        self._taking = asyncio.Lock()
         self._taken_before = False
         self._segments = 0
 
@@ -248,9 +248,12 @@ class Slot:
         """Where there is something to speak. Raises Overloaded the first time; later it waits."""
         if self._held or not self._segments:
             return
-        take = self._admission.take_again if self._taken_before else self._admission.take
-        await take(self._playback, self._real_time)
-        self._held = self._taken_before = True
+        # A listener who comes back and the next piece of the text may wait for it at once.
+        async with self._taking:
+            if not self._held:
+                take = self._admission.take_again if self._taken_before else self._admission.take
+                await take(self._playback, self._real_time)
+                self._held = self._taken_before = True
 
     def release(self) -> None:
         if self._held:

@@ -314,6 +314,36 @@ async def test_a_text_stream_that_speaks_again_waits_for_a_slot() -> None:
         assert admission.requests == 1
 
 
+async def test_who_waits_for_a_slot_twice_gets_one() -> None:
+    """A listener comes back while the next piece of the text waits."""
+    admission = Admission(AdmissionPolicy(max_requests=1))
+    slot = admission.slot(Playback(0.0))
+    async with admission.text_stream(slot):
+        await slot.begin_segment()
+        slot.release()
+        async with admission.admitted(Playback(0.0), real_time=False):
+            waiting = [asyncio.create_task(slot.take()), asyncio.create_task(slot.begin_segment())]
+            await asyncio.sleep(0.1)
+            assert not any(task.done() for task in waiting)
+        await asyncio.gather(*waiting)
+        assert admission.requests == 1
+    assert not admission.requests
+
+
+async def test_who_gives_up_waiting_leaves_nothing_taken() -> None:
+    admission = Admission(AdmissionPolicy(max_requests=1))
+    slot = admission.slot(Playback(0.0))
+    async with admission.text_stream(slot):
+        await slot.begin_segment()
+        slot.release()
+        async with admission.admitted(Playback(0.0), real_time=False):
+            waiting = asyncio.create_task(slot.take())
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+    assert not admission.requests
+
+
 async def test_more_text_streams_than_may_be_open_are_turned_away() -> None:
     admission = Admission(AdmissionPolicy(max_text_streams=1))
     async with admission.text_stream(admission.slot(Playback(0.0))):
