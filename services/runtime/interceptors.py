@@ -155,7 +155,7 @@ def _readable(parse: "Callable[[bytes], Request]") -> "Callable[[bytes], Request
 
 def _bounded(parse: "Callable[[bytes], Request]", limits: MessageLimits) -> "Callable[[bytes], Request]":
     """`parse` is the FromString of a message class."""
-    cls: type[Message] = parse.__self__  # type: ignore[attr-defined]
+    cls: type[Message] = parse.__self__  # type: ignore[attr-defined]  # A bound class method.
 
     def read(data: bytes) -> Request:
         limits.check(data, cls)

@@ -52,7 +52,7 @@ class Allowance:
         self._characters -= count
         try:
             yield
-        except Exception:
+        except Exception:  # Whatever it is, nothing was spoken. Who leaves has had what it asked for.
             self._characters = min(limit, self._characters + count)
             raise
 

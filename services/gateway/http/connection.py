@@ -59,7 +59,7 @@ class Connection(HttpToolsProtocol):
         # The request that is being answered; `cycle` is the latest, which may be queued.
         self._running: RequestResponseCycle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # A stream has this kind.
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         self._await_head()
@@ -210,7 +210,7 @@ class Reader(asyncio.BufferedProtocol):
         self._connection = connection
         self._buffer = buffer
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # A stream has this kind.
         self._transport = transport
         self._connection.connection_made(transport)
 

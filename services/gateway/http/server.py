@@ -84,7 +84,7 @@ class _Server(uvicorn.Server):
         listeners = [Listener(make, each, self.config.ssl, self._connections.limits.head_seconds) for each in sockets]
         for listener in listeners:
             listener.start(self.config.backlog)
-        self.servers = listeners  # type: ignore[assignment]
+        self.servers = listeners  # type: ignore[assignment]  # They have what uvicorn asks of asyncio.Server.
         self.started = True
         self.up.set()
 

@@ -10,7 +10,9 @@ from services.runtime.errors import Cancelled
 
 
 class Disconnect:
-    """Raises Cancelled once the app has been cancelled because the client left."""
+    """Raises Cancelled once the app has been cancelled, because the client left or reads nothing; where this task is
+    cancelled itself, the server ends.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -25,8 +27,9 @@ class Disconnect:
         try:
             await task
         except asyncio.CancelledError:
-            task_of_ours = asyncio.current_task()
-            if task_of_ours is not None and task_of_ours.cancelling():
+            this = asyncio.current_task()
+            assert this is not None
+            if this.cancelling():
                 raise
             raise Cancelled("The client left, or has read nothing for too long.") from None
         finally:
@@ -41,7 +44,6 @@ class _Client:
         self._send = send
         self._messages: asyncio.Queue[Message] = asyncio.Queue(maxsize=1)
         self._answered = False
-        self.left = False
 
     async def receive(self) -> Message:
         return await self._messages.get()
@@ -58,6 +60,5 @@ class _Client:
         while message["type"] != "http.disconnect":
             message = await self._receive()
             if message["type"] == "http.disconnect" and not self._answered:
-                self.left = True
                 task.cancel()
             await self._messages.put(message)
