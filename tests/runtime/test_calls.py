@@ -80,7 +80,8 @@ async def test_ids_and_deadline_are_forwarded(stage) -> None:
         await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest())
     assert stage.script.metadata["x-request-id"] == "mine"
     assert stage.script.metadata["traceparent"] == trace
-    assert 500 < stage.script.time_remaining <= 1000
+    # gRPC tells it by the wall clock as it stood when the process began; a machine may have set its clock since.
+    assert 500 < stage.script.time_remaining < 1500
 
 
 async def test_a_deadline_ends_a_hanging_stage(stage) -> None:
