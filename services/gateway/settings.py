@@ -106,7 +106,7 @@ class GatewaySettings(ServerSettings):
     head_seconds: float = Field(10.0, gt=0, description="How long the head of an HTTP request may take.")
     body_seconds: float = Field(60.0, gt=0, description="How long the body of an HTTP request may take.")
     body_bytes_per_second: int = Field(10_000, gt=0, description="A body that keeps this rate may take longer.")
-    idle_seconds: float = Field(30.0, gt=0, description="How long an HTTP connection may be idle between requests.")
+    idle_seconds: float = Field(75.0, gt=0, description="How long an HTTP connection may be idle between requests.")
     max_message_bytes: int = Field(
         _MEBIBYTE, gt=0, description="Largest message over gRPC, beside its recording, which may be as an upload."
     )

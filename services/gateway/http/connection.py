@@ -4,6 +4,8 @@ uvicorn waits for ever for the rest of a head or a body, and takes heads and que
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
@@ -15,7 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from services.gateway.http.connections import Connections
-from services.gateway.http.refusal import LARGE_HEAD, LATE_BODY, LATE_HEAD, MALFORMED, TOO_MANY_QUEUED, Refusal
+from services.gateway.http.refusal import HTTP_2, LARGE_HEAD, LATE_BODY, LATE_HEAD, MALFORMED, TOO_MANY_QUEUED, Refusal
+from services.gateway.http.unframed import Unframed
 
 # A function in the scope of a request: closes its connection, so that no reply can be taken for a whole one.
 BREAK_OFF = "voxline.break_off"
@@ -27,6 +30,10 @@ _MAX_QUEUED = 4
 _LINGER_SECONDS = 1.0
 # Bytes of a body in chunks, with their sizes, for each that counts.
 _MAX_OVERHEAD = 16
+# Headers of an offer to go on in another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1).
+_OFFER = (b"upgrade", b"http2-settings")
+# For SO_LINGER: a connection that is closed is reset.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class _Awaited(Enum):
@@ -80,12 +87,35 @@ class Connection(HttpToolsProtocol):
             self._await_head()
         self._raw_bytes += len(data)
         try:
-            self.parser.feed_data(data)
+            self._parse(data)
             self._check_size()
         except (httptools.HttpParserError, _Refused):
             self._refuse(self._refusal or MALFORMED)
-        except httptools.HttpParserUpgrade:
-            pass  # To nothing that is spoken here: it is answered as any other request.
+
+    def _parse(self, data: bytes) -> None:
+        """httptools takes what follows the head of an offer for the other protocol. No offer is taken here: another
+        parser reads the head again, without it, and then the body.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as exc:
+                if not self._offered:
+                    return
+                data = self._head_without_offer() + data[exc.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    @property
+    def _offered(self) -> bool:
+        """CONNECT is none: it is answered as any other request."""
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def _head_without_offer(self) -> bytes:
+        line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        headers = (b"%s: %s" % header for header in self.headers if header[0] not in _OFFER)
+        return b"\r\n".join([line, *headers, b"", b""])
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -94,12 +124,19 @@ class Connection(HttpToolsProtocol):
             self._await_head()
         self._message_begun = True
 
+    def on_url(self, url: bytes) -> None:
+        if self.parser.get_method() == b"PRI":
+            raise self._refused(HTTP_2)
+        super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) >= self._limits.headers:
             raise self._refused(LARGE_HEAD)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self._offered:
+            return
         if len(self.pipeline) >= _MAX_QUEUED:
             raise self._refused(TOO_MANY_QUEUED)
         super().on_headers_complete()
@@ -111,6 +148,8 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._offered:
+            return
         super().on_message_complete()
         self._await(_Awaited.NOTHING)
         self.look_at = None
@@ -186,6 +225,9 @@ class Connection(HttpToolsProtocol):
         self._at(self.loop.time() + _LINGER_SECONDS, self.transport.close)
 
     def _break_off(self) -> None:
+        if self._running is not None and self._running.scope["http_version"] == "1.0":
+            # A close would end the body as a whole one ends.
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._end_requests()
         self.transport.close()
 
@@ -198,6 +240,8 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        if cycle.scope["http_version"] == "1.0":
+            app = Unframed(app, cycle)  # type: ignore[arg-type, assignment]  # uvicorn has types of its own for ASGI.
         super()._start_asgi_task(cycle, app)
 
 

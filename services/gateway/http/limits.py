@@ -20,7 +20,7 @@ class HttpLimits:
     body_seconds: float = 60.0
     body_bytes_per_second: int = 10_000
     body_bytes: int = 64 * 1024 * 1024
-    idle_seconds: float = 30.0
+    idle_seconds: float = 75.0
     connections: int = 2000
     connections_per_address: int = 256
     proxies: tuple[IPv4Network | IPv6Network, ...] = _LOOPBACK

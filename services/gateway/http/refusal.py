@@ -1,6 +1,7 @@
 """Replies that the connection itself gives, because no handler can: in OpenAI's form, and its last."""
 
 import json
+import struct
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -32,6 +33,20 @@ class Refusal:
         return "\r\n".join([*head, "", ""]).encode() + body
 
 
+class _Http2Refusal(Refusal):
+    """In frames of HTTP/2: empty SETTINGS, and GOAWAY with HTTP_1_1_REQUIRED and the message (RFC 9113, 6.5, 6.8)."""
+
+    @cached_property
+    def reply(self) -> bytes:
+        said = struct.pack(">II", 0, 0xD) + self.message.encode()
+        return _frame(4, b"") + _frame(7, said)
+
+
+def _frame(kind: int, payload: bytes) -> bytes:
+    """Of the whole connection."""
+    return len(payload).to_bytes(3) + struct.pack(">BBI", kind, 0, 0) + payload
+
+
 _CALLER = "invalid_request_error"
 
 LATE_HEAD = Refusal(
@@ -46,6 +61,13 @@ LARGE_HEAD = Refusal(
     _CALLER,
     "too_large",
     "The head of the request is too large.",
+)
+HTTP_2 = _Http2Refusal(
+    "HTTP/2",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+    _CALLER,
+    "invalid_value",
+    "This server speaks HTTP/1.1; ask without HTTP/2, or put a proxy before it.",
 )
 MALFORMED = Refusal("malformed", HTTPStatus.BAD_REQUEST, _CALLER, "invalid_value", "This is no HTTP request.")
 TOO_MANY = Refusal(

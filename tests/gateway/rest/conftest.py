@@ -1,6 +1,7 @@
 """A gateway that replays a script, behind a real HTTP server on a free port."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from services.runtime.quoted import quoted
 from services.runtime.streams import peek
 
 Step = bytes | Exception | asyncio.Event
+# The longest that anything is waited for, in seconds; far above what it takes.
+PATIENCE = 60.0
 
 
 @dataclass
@@ -179,3 +182,30 @@ async def serve(gateway: ScriptedGateway, registry: CollectorRegistry) -> AsyncI
 @pytest.fixture
 async def client(serve: Callable[..., object]) -> httpx.AsyncClient:
     return await serve()
+
+
+@pytest.fixture
+def connect(serve):
+    """Sends something to a server of the given limits; gives what it reads and writes."""
+    writers = []
+
+    async def open_one(client, sent=b""):
+        url = client.base_url
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writers.append(writer)
+        writer.write(sent)
+        return reader, writer
+
+    yield open_one
+    for writer in writers:
+        writer.close()
+
+
+async def ended(reader) -> bytes:
+    """All that comes until the server closes."""
+    came = b""
+    async with asyncio.timeout(PATIENCE):
+        with contextlib.suppress(ConnectionResetError):
+            while piece := await reader.read(2**16):
+                came += piece
+    return came

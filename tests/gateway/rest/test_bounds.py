@@ -1,7 +1,6 @@
 """What a connection may cost, tried over bare sockets: time, size and number of what is sent."""
 
 import asyncio
-import contextlib
 import json
 
 import pytest
@@ -10,38 +9,12 @@ from services.gateway.http.limits import HttpLimits, networks
 from services.gateway.rest.app import RestOptions
 from services.gateway.rest.body_limits import BodyLimits
 
-PATIENCE = 60.0
+from .conftest import PATIENCE, ended
+
 HEAD = b"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 JSON = b'{"input": "Hi."}'
 WHOLE = HEAD + b"Content-Length: 16\r\n\r\n" + JSON
 SOON = HttpLimits(head_seconds=0.3, body_seconds=0.3, idle_seconds=0.3)
-
-
-@pytest.fixture
-def connect(serve):
-    """Sends something to a server of the given limits; gives what it reads and writes."""
-    writers = []
-
-    async def open_one(client, sent=b""):
-        url = client.base_url
-        reader, writer = await asyncio.open_connection(url.host, url.port)
-        writers.append(writer)
-        writer.write(sent)
-        return reader, writer
-
-    yield open_one
-    for writer in writers:
-        writer.close()
-
-
-async def ended(reader) -> bytes:
-    """All that comes until the server closes."""
-    came = b""
-    async with asyncio.timeout(PATIENCE):
-        with contextlib.suppress(ConnectionResetError):
-            while piece := await reader.read(2**16):
-                came += piece
-    return came
 
 
 def refused(reply: bytes) -> tuple[int, str]:
