@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from services.gateway.access.guard import Guard
 from services.gateway.interface import SpeechGateway
-from services.gateway.rest import openai, probes
+from services.gateway.rest import docs, openai, probes
 from services.gateway.rest.body_limits import BodyLimits
 from services.gateway.rest.errors import ErrorBody, invalid, refused
 from services.gateway.rest.middleware.body_limit import BodyLimit
@@ -22,9 +22,11 @@ from services.gateway.rest.middleware.entrance import Entrance
 from services.gateway.rest.middleware.errors import Errors
 from services.gateway.rest.middleware.head import Head
 from services.gateway.rest.middleware.observe import HttpMetrics, Observe
+from services.gateway.rest.middleware.options import Options
+from services.gateway.rest.middleware.path import Path
 from services.gateway.rest.middleware.request_id import RequestId
 
-ROUTERS = (*openai.ROUTERS, probes.router)
+ROUTERS = (*openai.ROUTERS, probes.router, docs.router)
 # Each takes its memory several times over, on its way to the tokenizer.
 _UPLOADS_AT_ONCE = 2
 _EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
@@ -47,6 +49,8 @@ def create_app(
         version=version("voxline"),
         description="Text to speech with Spark-TTS. The OpenAI clients work unchanged: point their base URL to /v1.",
         middleware=_middleware(registry, guard, options or RestOptions()),
+        docs_url=None,
+        redoc_url=None,
         exception_handlers={RequestValidationError: invalid, HTTPException: refused},
         # "4XX" also keeps FastAPI from documenting a 422 that never occurs.
         responses={
@@ -69,12 +73,16 @@ def _middleware(registry: CollectorRegistry, guard: Guard, options: RestOptions)
         allow_methods=("*",),
         allow_headers=("*",),
         expose_headers=_EXPOSED_HEADERS,
+        # A page on the internet may call a gateway at home: Chrome asks for that as well.
+        allow_private_network=True,
     )
     return [
         Middleware(Head),
+        Middleware(Path),
         Middleware(RequestId),
         Middleware(Observe, metrics=HttpMetrics(registry)),
         *([cors] if options.cors_origins else []),
+        Middleware(Options),
         Middleware(Errors),
         Middleware(Entrance, guard=guard),
         Middleware(Disconnect),

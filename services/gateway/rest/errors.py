@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from services.gateway.rest.methods import methods_of
 from services.runtime.errors import (
     GenerationFailed,
     InvalidRequest,
@@ -83,7 +84,9 @@ async def refused(request: Request, exc: Exception) -> JSONResponse:
     if exc.status_code == 404:
         return _of_url(exc, f"Unknown request URL: {_method(request)} {_path(request)}.", "unknown_url")
     if exc.status_code == 405:
-        return _of_url(exc, f"{_method(request)} is not allowed on {_path(request)}.", "method_not_allowed")
+        allowed = ", ".join(methods_of(request.url.path))
+        message = f"{_method(request)} is not allowed on {_path(request)}; it has {allowed}."
+        return _of_url(exc, message, "method_not_allowed", {"allow": allowed})
     return to_response(InvalidRequest(exc.detail))
 
 
@@ -95,7 +98,7 @@ def _path(request: Request) -> str:
     return shortened(request.url.path)
 
 
-def _of_url(exc: HTTPException, message: str, code: str) -> JSONResponse:
+def _of_url(exc: HTTPException, message: str, code: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """These errors have no row in the error table, because only HTTP has them."""
     detail = ErrorDetail(message=message, type="invalid_request_error", param=None, code=code)
-    return JSONResponse(ErrorBody(error=detail).model_dump(), exc.status_code, exc.headers)
+    return JSONResponse(ErrorBody(error=detail).model_dump(), exc.status_code, headers)

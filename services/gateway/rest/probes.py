@@ -9,6 +9,7 @@ router = APIRouter(tags=["operation"])
 
 
 @router.get("/healthz", summary="Whether the process lives")
+@router.get("/health", include_in_schema=False)
 async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 

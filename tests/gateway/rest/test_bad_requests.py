@@ -160,7 +160,7 @@ async def test_an_unknown_path_is_404(client):
 async def test_a_wrong_method_is_405_and_says_which_are_right(client):
     reply = await client.get("/v1/audio/speech")
     checked(reply, 405, "method_not_allowed", None)
-    assert reply.headers["allow"] == "POST"
+    assert reply.headers["allow"] == "OPTIONS, POST"
 
 
 async def test_repeating_in_vain_is_discouraged(client, gateway):

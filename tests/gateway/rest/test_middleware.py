@@ -118,6 +118,35 @@ async def test_a_page_of_another_origin_may_not_call(serve):
     assert "access-control-allow-origin" not in (await client.get("/v1/models", headers=ORIGIN)).headers
 
 
+PRIVATE = {"access-control-request-private-network": "true"}
+
+
+@pytest.mark.parametrize("origins", [("*",), (ORIGIN["origin"],)])
+@pytest.mark.parametrize(
+    ("path", "method", "headers"),
+    [
+        (SPEECH, "POST", "content-type"),
+        (SPEECH, "POST", "authorization"),
+        ("/v1/audio/voices/anna", "DELETE", "x-other"),
+    ],
+)
+async def test_a_page_on_the_internet_may_call_a_gateway_at_home(serve, origins, path, method, headers):
+    client = await serve(RestOptions(cors_origins=origins))
+    asked = {"access-control-request-method": method, "access-control-request-headers": headers}
+    reply = await client.options(path, headers=ORIGIN | asked | PRIVATE)
+    assert (reply.status_code, reply.headers["access-control-allow-private-network"]) == (200, "true")
+    assert reply.headers["access-control-allow-origin"] in ("*", ORIGIN["origin"])
+    assert "access-control-allow-private-network" not in (await client.options(path, headers=ORIGIN | asked)).headers
+
+
+@pytest.mark.parametrize("origins", [(), ("http://other.example",)])
+async def test_a_page_of_another_origin_may_not_call_a_gateway_at_home(serve, origins):
+    client = await serve(RestOptions(cors_origins=origins))
+    asked = {"access-control-request-method": "POST"}
+    reply = await client.options(SPEECH, headers=ORIGIN | asked | PRIVATE)
+    assert "access-control-allow-origin" not in reply.headers
+
+
 async def test_without_origins_no_page_may_call(client):
     assert "access-control-allow-origin" not in (await client.get("/v1/models", headers=ORIGIN)).headers
 

@@ -5,7 +5,8 @@ from services.gateway.audio.encoders import ENCODERS
 
 async def test_a_living_process_is_alive_even_if_not_ready(client, gateway):
     gateway.drain()
-    assert (await client.get("/healthz")).status_code == 200
+    for path in ("/healthz", "/health"):
+        assert (await client.get(path)).status_code == 200
 
 
 async def test_readiness_gives_its_reasons(client, gateway):

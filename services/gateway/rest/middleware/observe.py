@@ -12,7 +12,7 @@ from services.runtime.metrics import SECONDS
 
 logger = logging.getLogger(__name__)
 
-_UNLOGGED = ("/healthz", "/readyz")
+_UNLOGGED = ("/health", "/healthz", "/readyz")
 
 
 class HttpMetrics:

@@ -32,7 +32,6 @@ class AudioModelList(ModelList):
 
 
 @router.get("/v1", summary="Says what this is")
-@router.get("/v1/", include_in_schema=False)
 async def surface() -> dict[str, str]:
     """LiveKit asks for it before its first request, to have a connection open."""
     return {"object": "api", "name": "voxline", "documentation": "/docs"}
