@@ -30,6 +30,7 @@ from services.runtime.audio import Audio
 from services.runtime.errors import ModelNotFound, StageUnavailable, StoreUnavailable, VoxlineError
 from services.runtime.quoted import quoted
 from services.runtime.streams import peek, within
+from services.runtime.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +70,14 @@ class Gateway:
 
     def __init__(self, stages: Stages, store: VoiceStore, options: SpeechOptions, registry: CollectorRegistry) -> None:
         self._stages = stages
+        self._turns = Turns()
         self._store = store
         self._metrics = GatewayMetrics(registry)
         self._admission = Admission(options.admission)
         self._resolver = VoiceResolver(stages, store, self._metrics)
         generation, decoding = Generation(stages, self._metrics), Decoding(stages, self._metrics)
         pauses = Pauses(options.pause_seconds, options.quiet_seconds)
-        self._synthesis = Synthesis(stages, self._resolver, generation, decoding, pauses)
+        self._synthesis = Synthesis(stages, self._resolver, generation, decoding, pauses, self._turns)
         self._metrics.database_up.set_function(lambda: not store.problem)
         self._silent_seconds = options.silent_seconds
         self._draining = False
@@ -141,7 +143,7 @@ class Gateway:
             served = self._stages.model()
             if model not in ("", served.id, *MODEL_ALIASES):
                 raise ModelNotFound(f"There is no model {quoted(model)}; '{served.id}' is served.", field="model")
-            encoding = Encoding(output, served.sample_rate)
+            encoding = Encoding(output, served.sample_rate, self._turns)
         chunks = await peek(self._chunks(encoding, spoken))
         return Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, spoken.usage)
 

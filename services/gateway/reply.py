@@ -13,6 +13,7 @@ from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest, StageUnavailable
 from services.runtime.quoted import quoted
 from services.runtime.streams import collected
+from services.runtime.turns import Turns
 
 # Of a whole reply, as it is handed on.
 _PIECE_BYTES = 256 * 1024
@@ -64,10 +65,11 @@ class Encoding:
     another rate than the model's.
     """
 
-    def __init__(self, output: Output, model_rate: int) -> None:
+    def __init__(self, output: Output, model_rate: int, turns: Turns) -> None:
         self.sample_rate = output.sample_rate or model_rate
         self._tempo = Tempo(model_rate, output.speed)
         self._model_rate = model_rate
+        self._turns = turns
         kind = encoder_kind(output.encoding)
         self.media_type = kind.media_type
         self._whole = output.whole
@@ -93,6 +95,7 @@ class Encoding:
             async for audio in source:
                 if audio.sample_rate != self._model_rate:  # A roll-out ended while the request waited to be admitted.
                     raise StageUnavailable("Another model is served since this was asked for; ask again.")
+                await self._turns.take()
                 stretched = self._tempo.stretch(audio.samples)
                 usage.audio_seconds += len(stretched) / self._model_rate
                 if data := self._encoder.encode(stretched):

@@ -24,6 +24,7 @@ from services.gateway.utterance import Utterance, Withdrawn
 from services.gateway.voices.resolver import VoiceResolver
 from services.runtime.audio import Audio
 from services.runtime.streams import ahead, collected
+from services.runtime.turns import Turns
 
 # Segments whose frames may exist: the one that plays, and the next.
 _SEGMENTS_IN_HAND = 2
@@ -57,12 +58,14 @@ class Synthesis:
         generation: Generation,
         decoding: Decoding,
         pauses: Pauses,
+        turns: Turns,
     ) -> None:
         self._stages = stages
         self._voices = voices
         self._generation = generation
         self._decoding = decoding
         self._pauses = pauses
+        self._turns = turns
 
     async def speak(self, request: SpeechRequest, usage: Usage) -> AsyncGenerator[Audio, None]:
         """At the model's own rate. A text with nothing to say ("...", an emoji) is a short silence.
@@ -93,9 +96,10 @@ class Synthesis:
     async def _segments(self, request: SpeechRequest, model: Model) -> AsyncGenerator[Segment, None]:
         for turn in request.turns:
             voice = await self._voices.resolve(turn.voice, turn.style, model)
+            await self._turns.take()  # To find the next segment takes some milliseconds.
             for text in segments(turn.text, model.llm.max_segment_characters):
                 yield Segment(text, voice)
-                await asyncio.sleep(0)  # To find the next takes some milliseconds: others have their turn.
+                await self._turns.take()
 
     async def _streamed_segments(
         self, request: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None], model: Model
@@ -146,6 +150,7 @@ class Synthesis:
                 if not _has_words(segment.text):
                     continue
                 await hand.acquire()
+                await self._turns.take()
                 utterance = Utterance(segment.voice.speaker, place)
                 yield utterance
                 spoken = replace(segment, voice=conversation.continued(segment.voice), place=place)

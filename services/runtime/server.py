@@ -168,12 +168,18 @@ async def run_until_stopped(server: Process, failure: "asyncio.Future[None] | No
     return 1
 
 
+# Calls leave cycles behind. The collector goes through all that came since the start after fewer objects than usual (20
+# thousand): what it then finds takes a few milliseconds, not twenty.
+_COLLECTED_AFTER = (700, 10, 2)
+
+
 def _keep_from_collector() -> None:
     """What is there by now stays. A collection that went through all of it (modules, schemas, the model) held up every
     stream, and took a fifth of the gateway's time.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_COLLECTED_AFTER)
 
 
 def _server_options(settings: ServerSettings) -> list[tuple[str, int]]:

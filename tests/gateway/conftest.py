@@ -65,6 +65,7 @@ from services.runtime.errors import (
 )
 from services.runtime.interceptors import RpcInterceptor
 from services.runtime.metrics import RpcMetrics
+from services.runtime.turns import Turns
 from voxline.stages.v1 import (
     detokenizer_pb2_grpc,
     llm_pb2_grpc,
@@ -348,4 +349,4 @@ def synthesis(stages, store, registry):
 def synthesis_of(stages, store, registry, pause_seconds=0.0) -> Synthesis:
     metrics = GatewayMetrics(registry)
     resolver, generation = VoiceResolver(stages, store, metrics), Generation(stages, metrics)
-    return Synthesis(stages, resolver, generation, Decoding(stages, metrics), Pauses(pause_seconds))
+    return Synthesis(stages, resolver, generation, Decoding(stages, metrics), Pauses(pause_seconds), Turns())

@@ -9,6 +9,7 @@ from services.gateway.request import Output
 from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest, StageUnavailable
 from services.runtime.streams import collected
+from services.runtime.turns import Turns
 
 RATE = 16000
 
@@ -21,7 +22,7 @@ async def tone(seconds=1.0, chunk=0.1):
 
 
 async def encoded(output: Output, usage: Usage) -> bytes:
-    encoding = Encoding(output, RATE)
+    encoding = Encoding(output, RATE, Turns())
     chunks = encoding.chunks(tone(), usage)
     return await Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, usage).whole()
 
@@ -48,7 +49,7 @@ async def test_speed_shortens_what_is_heard_and_what_is_billed():
 
 @pytest.mark.parametrize("name", ENCODERS)
 async def test_every_format_names_its_media_type_and_gives_no_empty_chunk(name):
-    encoding = Encoding(Output(name, 24000), RATE)
+    encoding = Encoding(Output(name, 24000), RATE, Turns())
     chunks = [chunk async for chunk in encoding.chunks(tone(), Usage())]
     assert all(chunks)
     assert encoding.media_type == ENCODERS[name].media_type
@@ -62,14 +63,16 @@ async def test_header_of_a_whole_reply_states_the_length():
 @pytest.mark.parametrize("name", ["wav", "pcm"])
 async def test_a_whole_reply_is_handed_on_in_pieces(name):
     """A large one at once would hold up every other reply."""
-    chunks = [chunk async for chunk in Encoding(Output(name, 48000, whole=True), RATE).chunks(tone(30), Usage())]
+    chunks = [
+        chunk async for chunk in Encoding(Output(name, 48000, whole=True), RATE, Turns()).chunks(tone(30), Usage())
+    ]
     assert max(map(len, chunks)) <= 256 * 1024
     assert len(b"".join(chunks)) > 2 * 256 * 1024
 
 
 def test_unknown_format_is_refused_with_those_that_there_are():
     with pytest.raises(InvalidRequest, match=r"'midi'.*mp3, opus") as raised:
-        Encoding(Output("midi"), RATE)
+        Encoding(Output("midi"), RATE, Turns())
     assert raised.value.field == "encoding"
 
 
@@ -83,7 +86,7 @@ async def test_chunks_close_the_audio_they_come_from():
         finally:
             closed.append(True)
 
-    chunks = Encoding(Output("pcm"), RATE).chunks(source(), Usage())
+    chunks = Encoding(Output("pcm"), RATE, Turns()).chunks(source(), Usage())
     await anext(chunks)
     await chunks.aclose()
     assert closed
@@ -96,4 +99,4 @@ async def test_audio_of_another_rate_is_no_part_of_a_reply() -> None:
         yield Audio(np.zeros(2400, np.float32), 24000)
 
     with pytest.raises(StageUnavailable, match="Another model"):
-        await collected(Encoding(Output("pcm"), RATE).chunks(source(), Usage()))
+        await collected(Encoding(Output("pcm"), RATE, Turns()).chunks(source(), Usage()))

@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import httptools
@@ -22,12 +23,12 @@ from services.gateway.http.unframed import Unframed
 
 # A function in the scope of a request: closes its connection, so that no reply can be taken for a whole one.
 BREAK_OFF = "voxline.break_off"
-# What is parsed in one go: what it costs holds up everybody else.
-_READ_BYTES = 16 * 1024
 # Requests that were sent before the reply to the one before them.
 _MAX_QUEUED = 4
 # For so long a caller who was refused may still send, so that it reads why.
 _LINGER_SECONDS = 1.0
+# A request gets its tasks once its body is there, or so much of it: a crowd that sends halves shall not have them.
+_WORTH_BYTES = 16 * 1024
 # Bytes of a body in chunks, with their sizes, for each that counts.
 _MAX_OVERHEAD = 16
 # Headers of an offer to go on in another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1).
@@ -65,6 +66,7 @@ class Connection(HttpToolsProtocol):
         self._address = ""
         # The request that is being answered; `cycle` is the latest, which may be queued.
         self._running: RequestResponseCycle | None = None
+        self._begin: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # A stream has this kind.
         super().connection_made(transport)
@@ -146,11 +148,14 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         super().on_body(body)
+        if len(self.cycle.body) >= _WORTH_BYTES:
+            self._begin_request()
 
     def on_message_complete(self) -> None:
         if self._offered:
             return
         super().on_message_complete()
+        self._begin_request()
         self._await(_Awaited.NOTHING)
         self.look_at = None
         if self.cycle.response_complete and not self.pipeline:  # uvicorn has begun to wait, and has given it up.
@@ -242,55 +247,12 @@ class Connection(HttpToolsProtocol):
         self._running = cycle
         if cycle.scope["http_version"] == "1.0":
             app = Unframed(app, cycle)  # type: ignore[arg-type, assignment]  # uvicorn has types of its own for ASGI.
-        super()._start_asgi_task(cycle, app)
+        self._begin = partial(super()._start_asgi_task, cycle, app)
+        small = int(dict(self.headers).get(b"content-length", 0)) < _WORTH_BYTES
+        if not cycle.more_body or not small or cycle.waiting_for_100_continue:
+            self._begin_request()
 
-
-class Reader(asyncio.BufferedProtocol):
-    """Gives a connection little at a time, and the others a turn in between. `buffer` may be shared: it is read at
-    once.
-    """
-
-    def __init__(self, connection: Connection, buffer: memoryview) -> None:
-        self._connection = connection
-        self._buffer = buffer
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # A stream has this kind.
-        self._transport = transport
-        self._connection.connection_made(transport)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._connection.data_received(bytes(self._buffer[:nbytes]))
-        if nbytes == len(self._buffer) and not self._connection.flow.read_paused:
-            self._transport.pause_reading()
-            self._connection.loop.call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        if not self._connection.flow.read_paused and not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def eof_received(self) -> None:
-        self._connection.eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connection.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        self._connection.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._connection.resume_writing()
-
-
-class ConnectionFactory:
-    """Makes what the server has for each connection."""
-
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
-        # A view: asyncio's TLS fills slices of it.
-        self._buffer = memoryview(bytearray(_READ_BYTES))
-
-    def __call__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> Reader:
-        return Reader(Connection(self._connections, config, server_state, app_state), self._buffer)
+    def _begin_request(self) -> None:
+        if self._begin is not None:
+            self._begin()
+            self._begin = None

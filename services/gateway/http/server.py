@@ -11,10 +11,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.gateway.http.broken_off import BrokenOff
-from services.gateway.http.connection import ConnectionFactory
 from services.gateway.http.connections import Connections
 from services.gateway.http.limits import HttpLimits
 from services.gateway.http.listener import Listener
+from services.gateway.http.reader import ConnectionFactory
 from services.runtime.tls import ServerCertificate
 
 

@@ -21,10 +21,12 @@ from services.gateway.rest.middleware.disconnect import Disconnect
 from services.gateway.rest.middleware.entrance import Entrance
 from services.gateway.rest.middleware.errors import Errors
 from services.gateway.rest.middleware.head import Head
+from services.gateway.rest.middleware.in_turn import InTurn
 from services.gateway.rest.middleware.observe import HttpMetrics, Observe
 from services.gateway.rest.middleware.options import Options
 from services.gateway.rest.middleware.path import Path
 from services.gateway.rest.middleware.request_id import RequestId
+from services.runtime.turns import Turns
 
 ROUTERS = (*openai.ROUTERS, probes.router, docs.router)
 # Each takes its memory several times over, on its way to the tokenizer.
@@ -77,6 +79,7 @@ def _middleware(registry: CollectorRegistry, guard: Guard, options: RestOptions)
         allow_private_network=True,
     )
     return [
+        Middleware(InTurn, turns=Turns()),
         Middleware(Head),
         Middleware(Path),
         Middleware(RequestId),

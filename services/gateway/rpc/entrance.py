@@ -1,4 +1,4 @@
-"""Asks the guard before a message is read."""
+"""Begins one call at a time, and asks the guard before a message of it is read."""
 
 from contextlib import AbstractContextManager
 
@@ -7,6 +7,7 @@ import grpc
 from services.gateway.access.demands import RPC
 from services.gateway.access.guard import AUTHORIZATION, Guard, counted
 from services.gateway.access.key import Scope
+from services.runtime.turns import Turns
 
 
 class Entrance:
@@ -14,8 +15,10 @@ class Entrance:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
+        self._turns = Turns()
 
     async def __call__(self, details: grpc.HandlerCallDetails) -> AbstractContextManager[None]:
+        await self._turns.take()
         demand = RPC.get(details.method, Scope.ADMIN)
         metadata = details.invocation_metadata or ()
         sent = [

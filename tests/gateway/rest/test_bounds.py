@@ -185,11 +185,11 @@ def test_who_is_one_caller(address, alone):
     assert HttpLimits().for_itself(address) is alone
 
 
-SMALL = RestOptions(body_limits=BodyLimits(json_bytes=1000, upload_bytes=3000))
+SMALL = RestOptions(body_limits=BodyLimits(json_bytes=20_000, upload_bytes=30_000))
 FORM = HEAD.replace(b"application/json", b"multipart/form-data; boundary=b")
 
 
-@pytest.mark.parametrize(("head", "length", "says"), [(HEAD, 1001, "multipart"), (FORM, 3001, "UPLOAD_BYTES")])
+@pytest.mark.parametrize(("head", "length", "says"), [(HEAD, 20_001, "multipart"), (FORM, 30_001, "UPLOAD_BYTES")])
 async def test_an_announced_body_over_the_limit_is_refused_before_it_comes(serve, connect, head, length, says):
     reader, _ = await connect(await serve(SMALL), head + b"Content-Length: %d\r\n\r\n" % length)
     head = await reader.readuntil(b"\r\n\r\n")
