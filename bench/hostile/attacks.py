@@ -46,6 +46,12 @@ async def texts_whole(target: Target, count: int) -> int:
         return await _each(_texts(count), lambda text: _spoken(client, {"input": text}))
 
 
+async def texts_left(target: Target, count: int) -> int:
+    """Their callers leave after the first sound."""
+    async with _client(target) as client:
+        return await _each(_texts(count), lambda text: _spoken(client, {"input": text}, leave=True))
+
+
 async def texts_per_character(target: Target, count: int) -> int:
     return await _text_streams(target, count, list)
 
@@ -113,6 +119,7 @@ async def silent_streams(target: Target, count: int) -> int:
 
 ATTACKS: Mapping[str, Attack] = {
     "texts, whole": texts_whole,
+    "texts, left": texts_left,
     "texts, per character": texts_per_character,
     "texts, in one piece": texts_in_one_piece,
     "bodies": bodies,
@@ -126,6 +133,7 @@ ATTACKS: Mapping[str, Attack] = {
 # How many of each, for one thousand texts.
 SHARES: Mapping[str, float] = {
     "texts, whole": 1.0,
+    "texts, left": 0.025,
     "texts, per character": 0.5,
     "texts, in one piece": 0.5,
     "bodies": 0.2,
@@ -183,17 +191,19 @@ def _client(target: Target) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=target.url, timeout=300, trust_env=False)
 
 
-async def _spoken(client: httpx.AsyncClient, body: dict[str, object]) -> None:
-    await _posted(client, _SPEECH, json.dumps(body | {"response_format": "pcm", "sample_rate": "native"}).encode())
+async def _spoken(client: httpx.AsyncClient, body: dict[str, object], leave: bool = False) -> None:
+    speech = json.dumps(body | {"response_format": "pcm", "sample_rate": "native"}).encode()
+    await _posted(client, _SPEECH, speech, leave)
 
 
-async def _posted(client: httpx.AsyncClient, path: str, body: bytes) -> None:
-    """Read to the end."""
+async def _posted(client: httpx.AsyncClient, path: str, body: bytes, leave: bool = False) -> None:
+    """Read to the end, or until something has come."""
     with suppress(httpx.TransportError):
         request = client.stream("POST", path, content=body, headers={"content-type": "application/json"})
         async with request as reply:
             async for _ in reply.aiter_raw():
-                pass
+                if leave:
+                    return
 
 
 async def _voice(client: httpx.AsyncClient, audio: bytes, fields: dict[str, str]) -> None:
