@@ -67,5 +67,7 @@ class DesignedVoice:
             raise InvalidRequest("A designed voice needs a gender, female or male.", field=f"{field}.gender")
         for name, level in (("pitch", message.pitch), ("speed", message.speed)):
             if level not in _LEVELS:
-                raise InvalidRequest(f"{level} is no level of {name}.", field=f"{field}.{name}")
+                raise InvalidRequest(
+                    f"{level} is no level of {name}; there are 1 (very low) to 5 (very high).", field=f"{field}.{name}"
+                )
         return cls(_GENDERS[message.gender], _LEVELS[message.pitch], _LEVELS[message.speed])

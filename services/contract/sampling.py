@@ -25,7 +25,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.seed is not None and not 0 <= self.seed < SEEDS:
-            raise InvalidRequest(f"seed is {self.seed}; it must lie in [0, 2^63).", field="sampling.seed")
+            raise InvalidRequest(f"seed is {self.seed}; it must lie between 0 and 2^63 - 1.", field="sampling.seed")
 
     def to_proto(self) -> sampling_pb2.Sampling:
         """Raises InvalidRequest for a value that does not even fit the wire."""

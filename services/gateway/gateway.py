@@ -145,7 +145,7 @@ class Gateway:
                 raise ModelNotFound(f"There is no model {quoted(model)}; '{served.id}' is served.", field="model")
             encoding = Encoding(output, served.sample_rate, self._turns)
         chunks = await peek(self._chunks(encoding, spoken))
-        return Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, spoken.usage)
+        return Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, spoken.usage, encoding.size)
 
     async def _chunks(self, encoding: Encoding, spoken: Spoken) -> AsyncGenerator[bytes, None]:
         audio = measured(spoken.audio, spoken.playback, self._metrics)

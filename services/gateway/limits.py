@@ -65,7 +65,8 @@ class ValueLimits:
         """Raises InvalidRequest, as OpenAI's API does."""
         if len(instructions) > self.instructions:
             raise InvalidRequest(
-                _too_long(len(instructions), self.instructions, "INSTRUCTIONS_CHARACTERS"), field="instructions"
+                _too_long("instructions", len(instructions), self.instructions, "INSTRUCTIONS_CHARACTERS"),
+                field="instructions",
             )
 
     def _check_voice(self, voice: VoiceSelection) -> None:
@@ -75,8 +76,9 @@ class ValueLimits:
 
 def _check(field: str, found: int, most: int, setting: str) -> None:
     if found > most:
-        raise TooLarge(_too_long(found, most, setting), field=field)
+        raise TooLarge(_too_long(field, found, most, setting), field=field)
 
 
-def _too_long(found: int, most: int, setting: str) -> str:
-    return f"It has {found} characters; at most {most} are allowed ({_PREFIX}{setting} of the server)."
+def _too_long(field: str, found: int, most: int, setting: str) -> str:
+    what = field.replace("_", " ")
+    return f"Too many characters in the {what}: {found}, at most {most} are allowed ({_PREFIX}{setting} of the server)."

@@ -43,7 +43,8 @@ class Usage:
 @dataclass(frozen=True)
 class Reply:
     """`chunks` holds the bytes of one continuous file; the first have been made already, so an early error was raised
-    before this existed. Whoever holds it closes `chunks`. `sample_rate` is the encoded one, in Hz.
+    before this existed. Whoever holds it closes `chunks`. `sample_rate` is the encoded one, in Hz; `size`: bytes in
+    all, None where they are not all made.
     """
 
     encoding: str
@@ -51,6 +52,7 @@ class Reply:
     sample_rate: int
     chunks: AsyncGenerator[bytes, None]
     usage: Usage = field(default_factory=Usage)
+    size: int | None = None
 
     async def whole(self) -> bytes:
         """A whole reply is a fold over its chunks."""
@@ -62,7 +64,7 @@ class Encoding:
     """Audio at the model's rate -> the bytes that were asked for: tempo, then the encoder, which resamples.
 
     Raises InvalidRequest for a format that there is not, or that has no such rate; StageUnavailable for audio of
-    another rate than the model's.
+    another rate than the model's. `size`: bytes of a whole reply, once its first chunk is there.
     """
 
     def __init__(self, output: Output, model_rate: int, turns: Turns) -> None:
@@ -73,6 +75,7 @@ class Encoding:
         kind = encoder_kind(output.encoding)
         self.media_type = kind.media_type
         self._whole = output.whole
+        self.size: int | None = None
         self._encoder = kind(model_rate, self.sample_rate, whole=output.whole)
 
     async def chunks(self, source: AsyncGenerator[Audio, None], usage: Usage) -> AsyncGenerator[bytes, None]:
@@ -86,7 +89,9 @@ class Encoding:
                     yield data
                 return
             parts = await collected(made)
-            for data in (self._encoder.head(sum(map(len, parts))), *parts):
+            parts = [self._encoder.head(sum(map(len, parts))), *parts]
+            self.size = sum(map(len, parts))
+            for data in parts:
                 for piece in _pieces(data):
                     yield piece
 

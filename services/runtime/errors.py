@@ -63,6 +63,10 @@ class TooLarge(VoxlineError):
     """A text or an upload over a stated limit."""
 
 
+class UnsupportedMediaType(VoxlineError):
+    """A body in a form that is not read here."""
+
+
 class Overloaded(VoxlineError):
     """No room for one more request now."""
 
@@ -132,6 +136,7 @@ TABLE: Mapping[type[VoxlineError], Row] = {
     ModelNotFound: Row(_S.NOT_FOUND, 404, _CLIENT, "model_not_found"),
     VoiceExists: Row(_S.ALREADY_EXISTS, 409, _CLIENT, "voice_exists"),
     TooLarge: Row(_S.INVALID_ARGUMENT, 413, _CLIENT, "too_large"),
+    UnsupportedMediaType: Row(_S.INVALID_ARGUMENT, 415, _CLIENT, "unsupported_media_type"),
     Overloaded: Row(_S.RESOURCE_EXHAUSTED, 429, _LIMIT, "overloaded"),
     RateLimited: Row(_S.RESOURCE_EXHAUSTED, 429, _LIMIT, "rate_limited"),
     Cancelled: Row(_S.CANCELLED, 499, _CLIENT, "cancelled"),
@@ -162,7 +167,7 @@ _MESSAGES: Mapping[type[VoxlineError], str] = {
 # What a caller of ours may have done wrong, as a stage sees it; and the first names of the fields that it set itself.
 _CALLERS_FAULT = (InvalidRequest, TooLarge)
 _CALLERS_FIELDS = ("audio", "sampling", "text", "transcript")
-_OURS = (Unauthenticated, PermissionDenied, VoiceNotFound, ModelNotFound, VoiceExists)
+_OURS = (Unauthenticated, PermissionDenied, VoiceNotFound, ModelNotFound, VoiceExists, UnsupportedMediaType)
 _BY_REASON: Mapping[str, type[VoxlineError]] = {row.openai_code.upper(): cls for cls, row in TABLE.items()}
 
 

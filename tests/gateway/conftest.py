@@ -58,6 +58,7 @@ from services.runtime.errors import (
     StageUnavailable,
     TooLarge,
     Unauthenticated,
+    UnsupportedMediaType,
     VoiceExists,
     VoiceNotFound,
     VoxlineError,
@@ -110,6 +111,7 @@ NOT_THE_CALLERS = (
     VoiceNotFound,
     ModelNotFound,
     VoiceExists,
+    UnsupportedMediaType,
 )
 
 

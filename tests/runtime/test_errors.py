@@ -29,6 +29,7 @@ def arriving() -> list[type[VoxlineError]]:
         errors.VoiceNotFound,
         errors.ModelNotFound,
         errors.VoiceExists,
+        errors.UnsupportedMediaType,
     )
     return [cls for cls in subclasses() if cls not in ours]
 

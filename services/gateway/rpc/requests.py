@@ -75,5 +75,6 @@ def to_voice_id(name: str, field: str = "name") -> str:
 def to_output(message: text_to_speech_pb2.SynthesizeRequest) -> Output:
     config = message.audio_config
     if config.encoding not in ENCODINGS:
-        raise InvalidRequest(f"{config.encoding} is no audio encoding.", field="encoding")
+        names = ", ".join(f"{audio_pb2.AudioEncoding.Name(each)} ({each})" for each in ENCODINGS if each)
+        raise InvalidRequest(f"{config.encoding} is no audio encoding; there are {names}.", field="encoding")
     return Output(ENCODINGS[config.encoding], config.sample_rate_hertz or None, message.speed or 1.0)

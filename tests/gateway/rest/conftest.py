@@ -113,7 +113,8 @@ class ScriptedGateway:
         usage = Usage()
         output = request.output
         chunks = await peek(self._play(usage))
-        return Reply(output.encoding, f"audio/{output.encoding}", output.sample_rate or 16_000, chunks, usage)
+        size = sum(len(step) for step in self.script if isinstance(step, bytes)) if output.whole else None
+        return Reply(output.encoding, f"audio/{output.encoding}", output.sample_rate or 16_000, chunks, usage, size)
 
     async def speak_stream(self, text_stream: TextStreamRequest, pieces: AsyncGenerator[TextPiece, None]) -> Reply:
         raise AssertionError("no route dictates")

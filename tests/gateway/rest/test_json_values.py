@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.rest.json_text import JsonText
 from services.gateway.rest.json_values import JsonValues
 
 TEXTS = st.text('"\\,[{:\n\u00e9a', max_size=12)
@@ -43,6 +44,21 @@ def test_what_stands_in_a_text_does_not_count():
     assert values.count == 2
 
 
-def test_other_encodings_are_refused():
-    with pytest.raises(UnicodeError):
-        JsonValues().feed("[1]".encode("utf-16-le"))
+@given(st.binary(max_size=12) | st.text(max_size=8).map(str.encode), st.lists(st.integers(0, 12), max_size=4))
+def test_bytes_are_text_however_they_are_cut_or_no_text_at_the_same_place(data, cuts):
+    text, places = JsonText(), [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    try:
+        data.decode("utf-8", "surrogatepass")
+        wrong = None if b"\0" not in data else data.index(b"\0")
+    except UnicodeDecodeError as exc:
+        wrong = exc.start
+    if wrong is None:
+        for start, end in pairwise(places):
+            text.feed(data[start:end], end == len(data))
+    elif b"\0" not in data:
+        with pytest.raises(ValueError, match=f"byte {wrong + 1} is 0x{data[wrong]:02x}"):
+            for start, end in pairwise(places):
+                text.feed(data[start:end], end == len(data))
+    else:
+        with pytest.raises(ValueError, match="UTF-8"):
+            text.feed(data, True)

@@ -48,6 +48,30 @@ async def test_every_format_has_its_media_type(client, encoding):
     assert len(reply.content) > 500
 
 
+@pytest.mark.parametrize("encoding", MEDIA_TYPES)
+@pytest.mark.parametrize("text", ["Hi.", "Hello there. " * 60])
+async def test_a_reply_that_is_made_first_tells_its_length(client, encoding, text):
+    body = {"input": text, "response_format": encoding, "stream": False, "seed": 1}
+    reply = await client.post(SPEECH, json=body)
+    assert int(reply.headers["content-length"]) == len(reply.content) > 500
+    assert "transfer-encoding" not in reply.headers
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream": True}, {"stream": False, "stream_format": "sse"}], ids=str)
+async def test_a_reply_that_is_sent_as_it_is_made_comes_in_chunks(client, fields):
+    reply = await client.post(SPEECH, json={"input": "Hello there."} | fields)
+    assert reply.headers["transfer-encoding"] == "chunked"
+    assert "content-length" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", VOICES), ("GET", "/openapi.json"), ("GET", "/docs"), ("DELETE", VOICES)]
+)
+async def test_what_is_no_speech_tells_its_length(client, method, path):
+    reply = await client.request(method, path)
+    assert int(reply.headers["content-length"]) == len(reply.content)
+
+
 async def test_pcm_is_24_khz_unless_another_rate_is_asked_for(client):
     body = {"input": "Hello there.", "response_format": "pcm"}
     sizes = [

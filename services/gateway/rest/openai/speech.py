@@ -83,7 +83,7 @@ class SpeechBody(BaseModel):
     )
     stream: bool | None = Field(
         None,
-        description="false: nothing is sent before all is made, so that the header of wav and flac has the length.",
+        description="false: nothing is sent before all is made; then the length is told, also in wav and flac.",
     )
     seed: int | None = Field(None, description="0 to 2^63 - 1; the same seed gives the same speech.")
     temperature: float | None = Field(None, description="0 to 2; 0 is greedy. Absent: the model's default.")
@@ -113,13 +113,17 @@ def _sampling(body: SpeechBody) -> Sampling:
 
 
 def _output(body: SpeechBody) -> Output:
-    sample_rate = None if body.sample_rate == "native" else body.sample_rate or SAMPLE_RATE
+    sample_rate = (
+        None if body.sample_rate == "native" else SAMPLE_RATE if body.sample_rate is None else body.sample_rate
+    )
     speed = 1.0 if body.speed is None else body.speed
     return Output(body.response_format or "mp3", sample_rate, speed, whole=body.stream is False)
 
 
 def _as_audio(reply: Reply) -> Response:
     headers = {TRUNCATED: "true"} if reply.usage.truncated else {}
+    if reply.size is not None:
+        headers["content-length"] = str(reply.size)
     return StreamedResponse(reply.chunks, reply.media_type, headers)
 
 
