@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from services.contract.sampling import SEEDS, Sampling
 from services.gateway.audio.encoders import ENCODERS, Encoder
 from services.gateway.audio.tempo import Tempo
-from services.gateway.request import Output
+from services.gateway.request import Output, Style
 from services.runtime.audio import Audio
 from services.runtime.errors import InvalidRequest, StageUnavailable
 from services.runtime.quoted import quoted
@@ -24,7 +24,7 @@ class Usage:
     """Grows while a reply is read; final once its chunks have ended. Tokens of prompts, tokens drawn, audio sent.
 
     `seed`: what the reply's segments draw from; `retries`: how often a part was drawn anew or taken over by another
-    replica; `truncated`: a part was cut at a limit of tokens.
+    replica; `truncated`: a part was cut at a limit of tokens; `style`: what of the instructions the voice follows.
     """
 
     seed: int = field(default_factory=lambda: secrets.randbelow(SEEDS))
@@ -33,6 +33,7 @@ class Usage:
     audio_seconds: float = 0.0
     retries: int = 0
     truncated: bool = False
+    style: Style = field(default_factory=Style)
 
     @classmethod
     def of(cls, sampling: Sampling) -> "Usage":

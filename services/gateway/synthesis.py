@@ -73,6 +73,7 @@ class Synthesis:
         Raises what the voices and the stages raise, and GenerationFailed when the LLM draws nothing for words.
         """
         model = self._stages.model()
+        usage.style = self._voices.heeded(request.turns[0].voice, request.turns[0].style, model)
         source, hand = self._segments(request, model), _InHand(None)
         async with aclosing(self._played(source, request.sampling, model, usage, request.output.whole, hand)) as audio:
             async for piece in audio:
@@ -87,6 +88,7 @@ class Synthesis:
     ) -> AsyncGenerator[Audio, None]:
         """The same for a text that is still being written; owns `pieces`. `slot`: needed while it is spoken."""
         model = self._stages.model()
+        usage.style = self._voices.heeded(request.voice, request.style, model)
         source = self._streamed_segments(request, pieces, model)
         hand = _InHand(slot)
         async with aclosing(self._played(source, request.sampling, model, usage, request.output.whole, hand)) as audio:

@@ -31,19 +31,33 @@ class VoiceResolver:
         self._selection = SpeakerSelection(stages, store, metrics)
         self._references = References(stages, store)
 
+    def heeded(self, voice: VoiceSelection, style: Style, model: Model) -> Style:
+        """What of `style` changes the voice: nothing of one that was heard, and no gender of one that was named."""
+        match voice:
+            case DesignedVoice():
+                return style
+            case ReferenceVoice():
+                return Style()
+            case NamedVoice(voice_id):
+                built_in = built_in_voice(voice_id or model.llm.default_voice, model)
+                if built_in is None or built_in.design is None:
+                    return Style()
+                return replace(style, gender=None) if voice_id else style
+
     async def resolve(self, voice: VoiceSelection, style: Style, model: Model) -> VoiceInput:
-        """`style` changes a designed voice, whether named or described; a heard one sounds as it was heard.
+        """In the style that is heeded.
 
         Raises VoiceNotFound, InvalidRequest for a voice of another model, Unsupported, and what the stages raise.
         """
+        heeded = self.heeded(voice, style, model)
         match voice:
             case DesignedVoice():
-                return await self._designed(voice, style, model)
+                return await self._designed(voice, heeded, model)
             case ReferenceVoice(audio, transcript):
                 require(model, Capability.CLONE, "clone a voice from reference audio")
                 return _heard(await self._references.tokens(audio, model), transcript, model)
             case NamedVoice(voice_id):
-                return await self._named(voice_id, style, model)
+                return await self._named(voice_id, heeded, model)
 
     async def _named(self, voice_id: str, style: Style, model: Model) -> VoiceInput:
         name = voice_id or model.llm.default_voice

@@ -43,6 +43,9 @@ class Resolving:
     async def resolve(self, voice, style):
         return await self._resolver.resolve(voice, style, self._stages.model())
 
+    def heeded(self, voice, style):
+        return self._resolver.heeded(voice, style, self._stages.model())
+
 
 @pytest.fixture
 def resolver(stages, store):
@@ -131,13 +134,36 @@ async def test_default_built_in_and_alias_are_designed(resolver, name, design):
     assert (await resolver.resolve(NamedVoice(name), Style())).design == design
 
 
-async def test_style_changes_the_levels_of_a_designed_voice(resolver):
-    style = Style(gender=Gender.MALE, speed=Level.LOW)
-    resolved = await resolver.resolve(replace(DESIGN), style)
-    assert resolved.design == DesignedVoice(Gender.MALE, Level.HIGH, Level.LOW)
-    assert (await resolver.resolve(NamedVoice("female"), style)).design == DesignedVoice(
-        Gender.MALE, Level.MODERATE, Level.LOW
-    )
+STYLE = Style(gender=Gender.MALE, speed=Level.LOW)
+
+
+@pytest.mark.parametrize(
+    ("voice", "design"),
+    [
+        (DESIGN, DesignedVoice(Gender.MALE, Level.HIGH, Level.LOW)),
+        (NamedVoice(""), DesignedVoice(Gender.MALE, Level.MODERATE, Level.LOW)),
+        (NamedVoice("female"), DesignedVoice(Gender.FEMALE, Level.MODERATE, Level.LOW)),
+        (NamedVoice("coral"), DesignedVoice(Gender.FEMALE, Level.HIGH, Level.LOW)),
+    ],
+    ids=["described", "default", "built in", "alias"],
+)
+async def test_style_changes_the_levels_of_a_designed_voice_but_no_gender_of_a_named_one(resolver, voice, design):
+    assert (await resolver.resolve(voice, STYLE)).design == design
+
+
+@pytest.mark.parametrize(
+    ("voice", "heeded"),
+    [
+        (DESIGN, STYLE),
+        (NamedVoice(""), STYLE),
+        (NamedVoice("alloy"), Style(speed=Level.LOW)),
+        (NamedVoice("ann"), Style()),
+        (ReferenceVoice(b"audio"), Style()),
+    ],
+    ids=["described", "default", "alias", "cloned", "heard"],
+)
+async def test_what_is_heeded_can_be_told(resolver, voice, heeded):
+    assert resolver.heeded(voice, STYLE) == heeded
 
 
 async def test_stored_voice_calls_neither_tokenizer_nor_llm(resolver, stages, store, doubles):

@@ -1,63 +1,168 @@
-"""Finds the gender, pitch and speed of a designed voice in free English instructions. No model here understands more,
-so all other words are ignored; words that contradict each other count as absent.
+"""Finds in free English instructions what they clearly ask of a designed voice: its gender, pitch and speed. No model
+here understands more, so all other words are ignored, as are wishes that contradict each other, that hold for a part of
+the text, or that speak of somebody else.
+
+A sentence is read clause by clause. A clause counts if its verb is one of speaking ("read it slowly"), if it is about
+the voice ("the pitch is low", "pacing: slow"), or if it is nothing but a wish ("a deep voice"). The last kind does not
+count where it may be an apposition: "the story of a farmer, an old man".
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import TypeVar
 
 from services.contract.design import Gender, Level
 from services.gateway.request import Style
-
-_INTENSE = r"\b(?:very|extremely|really|super)[ _-]+"
-_VERY = f"(?:{_INTENSE})?"
-_NEGATED = re.compile(r"(?:\b(?:not|never|without|avoid|no|less)|n't)(?: +(?:be|speak|talk|sound|too|so|that|an?))* *$")
-_STRONGER = {Level.LOW: Level.VERY_LOW, Level.HIGH: Level.VERY_HIGH}
-
-_GENDERS = {
-    Gender.FEMALE: re.compile(r"\b(?:female|feminine|woman|women|girl|lady)\b"),
-    Gender.MALE: re.compile(r"\b(?:male|masculine|man|men|boy|gentleman)\b"),
-}
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """`adjectives` count beside one of `nouns`, `words` alone; all are alternatives of a regular expression."""
-
-    nouns: str
-    adjectives: Mapping[Level, str]
-    words: Mapping[Level, str]
-
-    def find(self, text: str) -> Level | None:
-        levels = set(self._mentions(text))
-        return levels.pop() if len(levels) == 1 else None
-
-    def _mentions(self, text: str) -> Iterator[Level]:
-        for level, adjectives in self.adjectives.items():
-            forms = [
-                f"{_VERY}(?:{adjectives})[ _-](?:{self.nouns})",
-                f"(?:{self.nouns})(?: is|:| =)? *{_VERY}(?:{adjectives})",
-                *([f"{_VERY}(?:{self.words[level]})"] if level in self.words else []),
-            ]
-            for match in re.finditer(rf"\b(?:{'|'.join(forms)})\b", text):
-                if not _NEGATED.search(text[max(0, match.start() - 40) : match.start()]):
-                    yield _STRONGER.get(level, level) if re.search(_INTENSE, match.group()) else level
-
-
-_MODERATE = "moderate|medium|normal|average"
-_PITCH = _Scale(
-    nouns="pitch(?:ed)?|voiced?|tone",
-    adjectives={Level.LOW: "low(?:er)?|deep(?:er)?", Level.MODERATE: _MODERATE, Level.HIGH: "high(?:er)?"},
-    words={Level.LOW: "deep(?:er|ly)?"},
+from services.gateway.rest.openai import style_words as words
+from services.gateway.rest.openai.style_phrases import (
+    A_VOICE,
+    ADVERB,
+    PLAIN,
+    TO_LISTENERS,
+    Wishes,
+    bare,
+    how,
+    of_value,
+    person,
 )
-_SPEED = _Scale(
-    nouns="speed|pace|rate|tempo",
-    adjectives={Level.LOW: "slow(?:er)?|low", Level.MODERATE: _MODERATE, Level.HIGH: "fast(?:er)?|quick(?:er)?|high"},
-    words={Level.LOW: "slow(?:er|ly)?|unhurried|leisurely", Level.HIGH: "fast(?:er)?|quick(?:er|ly)?|rapid(?:ly)?"},
+from services.gateway.rest.openai.style_words import END, START, WORD
+
+# In place of what is quoted stands one mark of it.
+_QUOTED = re.compile(
+    r"\"[^\"]*(?:\"|$)|`[^`]*(?:`|$)|(?<!\w)'[^']*'(?!\w)|"
+    "\N{LEFT DOUBLE QUOTATION MARK}[^\N{RIGHT DOUBLE QUOTATION MARK}]*|"
+    "[\N{LEFT-POINTING DOUBLE ANGLE QUOTATION MARK}\N{DOUBLE LOW-9 QUOTATION MARK}]"
+    "[^\N{RIGHT-POINTING DOUBLE ANGLE QUOTATION MARK}\N{LEFT DOUBLE QUOTATION MARK}]*"
 )
+_IDIOMS = re.compile(r"\b(?:slowly but surely|(?:fast and|thick and) (?:furious|fast)|far and fast)\b")
+# Nobody's wish takes so many characters.
+_LONGEST_CLAUSE = 300
+_INSTEAD = re.compile(rf" (?:rather than|instead of){END}[^,]*")
+_LED = re.compile(rf"{words.POLITE}(?:{words.SPEAKING}){END}")
+_BEING = re.compile(
+    rf"{words.POLITE}(?:you are|you're|as|like|play|portray|impersonate|imitate|mimic|voiced by|"
+    "(?:pretend|imagine) (?:that )?(?:to be|you are|you're|being)|"
+    rf"(?:the )?(?:voice|{words.SPEAKERS}) is(?: that of)?) "
+)
+# A change of the rate or the pitch as the verb itself.
+_CHANGE = re.compile(
+    rf"{words.POLITE}(?:(?P<slower>slow (?:it |things )?down)|(?P<faster>speed (?:it |things )?up|pick up the pace)|"
+    r"(?:(?P<down>lower|reduce|decrease|drop)|(?P<up>raise|increase)) (?:the |your )?"
+    rf"(?:(?P<pitch>pitch)|{words.RATE_NOUNS}))(?: (?:a bit|a little|slightly|somewhat|please))*"
+)
+_HEADING = re.compile(
+    rf"{words.POLITE}(?:(?:set|keep|make|have) )?(?:(?:the|your|overall|vocal) )*"
+    rf"(?P<noun>gender|sex|affect|{words.SPEAKERS}|{words.PITCH_NOUNS}|{words.SPEED_NOUNS})(?: affect| quality)?"
+    r"(?P<sign> ?[:=] ?| (?:is|should be|must be|needs to be|to|at|be) | )(?P<value>.+)"
+)
+_PREFACE = re.compile(r"(?:instructions?|general|notes?|how to speak) ?: ?")
+
+_CLAUSES = re.compile(
+    r" ?(?:,| - |\N{EN DASH}|\N{EM DASH}|\(|\)|\bthen\b|(?:, ?)?\b(?:and|while|yet)\b"
+    rf"(?= (?:{words.SPEAKING}|use|keep|slow down|speed up|don't|do not|avoid){END})) ?"
+)
+_PHRASE_ENDS = f"{words.PITCH_NOUNS}|{words.SPEED_NOUNS}|{words.SPEAKERS}|{words.ANYBODY}"
+_COMMAS = re.compile(rf"\ban? {WORD}(?:, {WORD}){{1,4}}(?: {WORD}){{0,2}} (?:{_PHRASE_ENDS}){END}")
+_SOMEBODY_ELSE = re.compile(rf"{START}(?:about|of|who|whom|whose|from|for|to (?:an?|the)){END}")
+_SUBJECT = re.compile(rf"(?:the|an?|this|that|he|she|it|they|we|i|his|her|their|my|someone|somebody|people|there){END}")
+
+Value = TypeVar("Value", Gender, Level)
 
 
 def style_of(instructions: str) -> Style:
-    text = instructions.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    genders = [gender for gender, words in _GENDERS.items() if words.search(text)]
-    return Style(genders[0] if len(genders) == 1 else None, _PITCH.find(text), _SPEED.find(text))
+    text = _QUOTED.sub(' " ', instructions.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    text = re.sub(r"\banything but\b", "not", re.sub(r"\bas (?:if|though)\b", "like", _IDIOMS.sub('"', text)))
+    wishes = Wishes()
+    for sentence in re.split(r"[.!?;\n]+", text):
+        wishes.add(_of_sentence(" ".join(sentence.split())))
+    return Style(_only(wishes.genders), _only(wishes.pitches), _only(wishes.speeds))
+
+
+def _only(values: set[Value]) -> Value | None:
+    return next(iter(values)) if len(values) == 1 else None
+
+
+def _of_sentence(sentence: str) -> Wishes:
+    wishes = Wishes()
+    if words.PARTLY.search(sentence):
+        return wishes
+    told = _INSTEAD.sub("", _PREFACE.sub("", sentence, count=1))
+    text = _COMMAS.sub(lambda phrase: phrase[0].replace(",", " and"), told)
+    reader = _Reader()
+    for part in re.split(r",? ?\bbut ", text):
+        clauses = [clause for clause in _CLAUSES.split(part) if clause]
+        reader.denied = False
+        for place, clause in enumerate(clauses):
+            reader.read(clause, last=place == len(clauses) - 1)
+    return reader.wishes()
+
+
+class _Reader:
+    """Of one sentence. `heading`: what its clauses are about; `foreign`: somebody else was spoken of; `led`: there was
+    a verb of speaking, which `unled` wishes have not; `closed`: what follows a colon is a text.
+    """
+
+    def __init__(self) -> None:
+        self.denied = False
+        self._heading = ""
+        self._foreign = False
+        self._led = False
+        self._closed = False
+        self._asked = Wishes()
+        self._unled = Wishes()
+
+    def wishes(self) -> Wishes:
+        self._asked.add(self._unled)
+        return self._asked
+
+    def read(self, clause: str, last: bool) -> None:
+        if self._closed or len(clause) > _LONGEST_CLAUSE:
+            self._foreign = True
+        elif denial := words.DENIED.search(clause):
+            on = bool(words.DENIED_ON.search(clause))
+            self.read(clause[: denial.start()].strip(), last)
+            self.denied = self.denied or on
+        elif change := _CHANGE.fullmatch(clause):
+            self._asked.add(_changed(change))
+        elif being := _being(clause):
+            self._led, self.denied = True, False
+            self._asked.add(being)
+        elif (heading := _HEADING.fullmatch(clause)) and (
+            heading["sign"].strip() or of_value(heading["noun"], heading["value"])
+        ):
+            self._heading = heading["noun"]
+            self._asked.add(of_value(self._heading, heading["value"]))
+        elif (parts := re.split("[:=]", clause, maxsplit=1))[1:]:
+            self.read(parts[0].strip(), last=False)
+            self._closed = True
+        elif led := _LED.match(clause):
+            self._led, self.denied = True, False
+            rest = clause[led.end() :]
+            self._foreign = self._foreign or bool(_SOMEBODY_ELSE.search(TO_LISTENERS.sub("", rest)))
+            self._asked.add(how(rest))
+        elif clause:
+            self._read_bare(clause, last)
+
+    def _read_bare(self, clause: str, last: bool) -> None:
+        if self._heading:
+            self._asked.add(of_value(self._heading, clause))
+            return
+        wish = bare(clause)
+        if self.denied:
+            return
+        if wish and (not self._foreign or (self._led and last and ADVERB.fullmatch(clause))):
+            self._unled.add(wish)
+        elif not wish and not PLAIN.fullmatch(clause) and not A_VOICE.fullmatch(clause):
+            self._foreign = True
+            if _SUBJECT.match(clause) and not self._led:
+                self._unled = Wishes()
+
+
+def _changed(change: re.Match[str]) -> Wishes:
+    level = Level.LOW if change["slower"] or change["down"] else Level.HIGH
+    return Wishes(pitches={level}) if change["pitch"] else Wishes(speeds={level})
+
+
+def _being(clause: str) -> Wishes:
+    """Of a clause that says who speaks."""
+    start = _BEING.match(clause)
+    return person(clause, start.end()) if start else Wishes()
