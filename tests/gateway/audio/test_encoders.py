@@ -12,6 +12,9 @@ from services.runtime.errors import InvalidRequest
 # Signal to noise in dB, and the most samples at 24 kHz that the file may be longer than the sound.
 SNR = {"mp3": 45.0, "opus": 15.0, "aac": 25.0, "flac": 75.0, "wav": 75.0, "pcm": 75.0}
 SURPLUS = {"mp3": 1105 + 2 * 576, "opus": 0, "aac": 1024 + 1024, "flac": 0, "wav": 0, "pcm": 0}
+SNR |= {"ogg": 15.0, "webm": 15.0, "m4a": 25.0}
+SURPLUS |= {"ogg": 0, "webm": 960, "m4a": 1024}
+OPUS = ("opus", "ogg", "webm")
 
 
 def fold(encoder: Encoder, chunks: Iterator[np.ndarray], whole: bool = False) -> bytes:
@@ -29,7 +32,7 @@ def test_every_format_gives_back_the_sound(name, whole, speech, chunks, decode, 
     source = speech(16000, 2.0)
     decoded = decode(fold(ENCODERS[name](16000, 24000, whole=whole), chunks(source, 1), whole), name)
     delay, snr = quality(source, 16000, decoded)
-    assert decoded.sample_rate == (48000 if name == "opus" else 24000)
+    assert decoded.sample_rate == (48000 if name in OPUS else 24000)
     assert snr > SNR[name]
     assert delay <= SURPLUS[name]
     assert 0 <= len(decoded.samples) - 2 * decoded.sample_rate <= SURPLUS[name]
@@ -41,7 +44,7 @@ def test_every_format_has_the_usual_rates(name, target, speech, chunks, decode):
         assert len(fold(ENCODERS[name](16000, target), chunks(speech(16000, 0.5), 1))) == 2 * target // 2
         return
     decoded = decode(fold(ENCODERS[name](16000, target), chunks(speech(16000, 0.5), 1)), name)
-    assert decoded.sample_rate == (48000 if name == "opus" else target)
+    assert decoded.sample_rate == (48000 if name in OPUS else target)
     assert 0 <= len(decoded.samples) - decoded.sample_rate // 2 <= SURPLUS[name] * (2 if target > 24000 else 1)
 
 
@@ -51,7 +54,7 @@ def test_any_chunking_gives_the_same_reply(name, whole, speech, chunks, decode):
     once = fold(ENCODERS[name](16000, 24000, whole=whole), iter([source]), whole)
     for seed in range(3):
         cut = fold(ENCODERS[name](16000, 24000, whole=whole), chunks(source, seed), whole)
-        if name == "opus":  # every Ogg stream has a random serial number
+        if name in ("opus", "ogg"):  # every Ogg stream has a random serial number
             assert len(cut) == len(once)
             assert np.array_equal(decode(cut, name).samples, decode(once, name).samples)
         else:
@@ -119,20 +122,23 @@ def test_loud_samples_are_clipped_not_wrapped(name, decode):
         ("flac", "audio/flac"),
         ("wav", "audio/wav"),
         ("pcm", "audio/pcm"),
+        ("ogg", "audio/ogg"),
+        ("webm", "audio/webm"),
+        ("m4a", "audio/mp4"),
     ],
 )
-def test_media_types_are_those_of_openai(name, media_type):
+def test_media_types_are_those_of_openai_and_the_registered_ones(name, media_type):
     assert ENCODERS[name].media_type == media_type
 
 
-@pytest.mark.parametrize("name", ["mp3", "aac"])
+@pytest.mark.parametrize("name", ["mp3", "aac", "m4a"])
 def test_a_rate_that_the_format_has_not_is_refused(name):
     with pytest.raises(InvalidRequest, match="24000") as refusal:
         ENCODERS[name](16000, 23456)
     assert refusal.value.field == "sample_rate"
 
 
-@pytest.mark.parametrize("name", ["wav", "flac", "opus"])
+@pytest.mark.parametrize("name", ["wav", "flac", *OPUS])
 def test_odd_rates_are_taken_where_the_format_has_them(name, speech, chunks, decode):
     decoded = decode(fold(ENCODERS[name](16000, 23456), chunks(speech(16000, 0.5), 0)), name)
     assert len(decoded.samples) / decoded.sample_rate == pytest.approx(0.5, abs=1e-3)

@@ -19,7 +19,9 @@ from services.runtime.errors import InvalidRequest
 
 @dataclass(frozen=True)
 class Codec:
-    """`container` and `name` as libav calls them; `rates` in Hz, empty for any; `bit_rate` in bits a second."""
+    """`container` and `name` as libav calls them; `rates` in Hz, empty for any; `bit_rate` in bits a second.
+    `streamed_options` are those of a container that is sent as it is made.
+    """
 
     container: str
     name: str
@@ -28,6 +30,7 @@ class Codec:
     bit_rate: int | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     container_options: Mapping[str, str] = field(default_factory=dict)
+    streamed_options: Mapping[str, str] = field(default_factory=dict)
 
 
 class ContainerEncoder:
@@ -47,7 +50,8 @@ class ContainerEncoder:
         self._resampler = Resampler(source_rate, target_rate)
         self._whole = whole
         self._sink = io.BytesIO() if whole else _Pipe()
-        options = {"flush_packets": "1", **self.codec.container_options}
+        streamed = {} if whole else self.codec.streamed_options
+        options = {"flush_packets": "1", **self.codec.container_options, **streamed}
         self._container = av.open(self._sink, "w", format=self.codec.container, options=options)
         self._stream = self._add_stream(target_rate)
         self._container.start_encoding()
