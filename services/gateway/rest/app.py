@@ -31,7 +31,7 @@ from services.runtime.turns import Turns
 ROUTERS = (*openai.ROUTERS, probes.router, docs.router)
 # Each takes its memory several times over, on its way to the tokenizer.
 _UPLOADS_AT_ONCE = 2
-_EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing")
+_EXPOSED_HEADERS = ("x-request-id", "retry-after", "server-timing", "x-voxline-instructions", "x-voxline-ignored")
 
 
 @dataclass(frozen=True)

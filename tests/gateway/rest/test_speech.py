@@ -11,7 +11,7 @@ from services.contract.sampling import Sampling
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Style, Turn
 from services.gateway.rest.openai.speech import SpeechBody, to_speech
 
-FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm", "ogg", "webm", "m4a")
 
 
 def test_a_body_with_only_input_takes_openais_defaults():

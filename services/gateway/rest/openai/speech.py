@@ -1,5 +1,6 @@
 """POST /v1/audio/speech: a text, spoken."""
 
+import re
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,11 +12,12 @@ from services.contract.sampling import Sampling
 from services.gateway.audio.encoders import ENCODERS
 from services.gateway.interface import renamed_fields
 from services.gateway.reply import Reply
-from services.gateway.request import NamedVoice, Output, SpeechRequest, Turn
+from services.gateway.request import NamedVoice, Output, ReferenceVoice, SpeechRequest, Turn
 from services.gateway.rest.dependencies import TheGateway
 from services.gateway.rest.middleware.entrance import DOCUMENTED_KEY
 from services.gateway.rest.openai import sse
 from services.gateway.rest.openai.instructions import style_of
+from services.gateway.rest.openai.reference import AUDIO_FIELDS, TRANSCRIPT_FIELDS, reference_fields, reference_voice
 from services.gateway.rest.streamed import StreamedResponse
 
 router = APIRouter(tags=["OpenAI"])
@@ -24,6 +26,12 @@ router = APIRouter(tags=["OpenAI"])
 SAMPLE_RATE = 24_000
 # Header of a reply of which a part is known to be cut at a limit of tokens before its first byte is sent.
 TRUNCATED = "x-voxline-truncated"
+# Header of a reply to a body with instructions: what of them is followed, e.g. "pitch=low, speed=very_low", or "none".
+FOLLOWED = "x-voxline-instructions"
+# Header of a reply to a body of which fields were ignored: their names.
+IGNORED = "x-voxline-ignored"
+_MOST_NAMES = 20
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_UINT32 = 2**32 - 1
 _FIELDS = {"text": "input", "encoding": "response_format"} | {
     f"sampling.{name}": name for name in Sampling.__dataclass_fields__
@@ -53,10 +61,13 @@ class VoiceId(BaseModel):
 
 
 class SpeechBody(BaseModel):
-    """OpenAI's fields, then ours. null is the same as absent; unknown fields are ignored."""
+    """OpenAI's fields, then ours. null is the same as absent. Unknown fields are ignored, and the reply names them; a
+    reference recording has several names.
+    """
 
     model_config = ConfigDict(
         allow_inf_nan=False,
+        extra="allow",
         json_schema_extra={
             "examples": [{"model": "tts-1", "input": "The quick brown fox jumps over the lazy dog.", "voice": "alloy"}]
         },
@@ -69,10 +80,19 @@ class SpeechBody(BaseModel):
     )
     instructions: Text | None = Field(
         None,
-        description='How to speak, for voices that are designed: words on gender, pitch and pace, e.g. "slowly".',
+        description='How to speak, for voices that are designed: words on pitch and pace, e.g. "slowly", and without '
+        f"`voice` on gender. The header `{FOLLOWED}` of the reply tells what is followed.",
     )
-    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = Field(
-        None, description="Absent: mp3. pcm is signed 16-bit little-endian mono."
+    ref_audio: str | None = Field(
+        None,
+        description="A recording to clone for this reply, in base64 or as a data URL; in place of `voice`. Also called "
+        f"{', '.join(AUDIO_FIELDS[1:])}.",
+    )
+    ref_text: Text | None = Field(
+        None, description=f"The exact words of the recording. Also called {', '.join(TRANSCRIPT_FIELDS[1:])}."
+    )
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm", "ogg", "webm", "m4a"] | None = Field(
+        None, description="Absent: mp3. pcm is signed 16-bit little-endian mono; ogg and webm hold opus, m4a aac."
     )
     speed: float | None = Field(None, description="Tempo, 0.25 to 4; the pitch stays.", examples=[1.0])
     stream_format: Literal["audio", "sse"] | None = Field(
@@ -95,9 +115,9 @@ class SpeechBody(BaseModel):
     )
 
 
-def to_speech(body: SpeechBody) -> SpeechRequest:
+def to_speech(body: SpeechBody, reference: ReferenceVoice | None = None) -> SpeechRequest:
     voice = body.voice.id if isinstance(body.voice, VoiceId) else body.voice
-    turn = Turn(body.input, NamedVoice(voice or ""), style_of(body.instructions or ""))
+    turn = Turn(body.input, reference or NamedVoice(voice or ""), style_of(body.instructions or ""))
     return SpeechRequest((turn,), _sampling(body), _output(body), body.model or "")
 
 
@@ -120,15 +140,29 @@ def _output(body: SpeechBody) -> Output:
     return Output(body.response_format or "mp3", sample_rate, speed, whole=body.stream is False)
 
 
-def _as_audio(reply: Reply) -> Response:
-    headers = {TRUNCATED: "true"} if reply.usage.truncated else {}
+def _as_audio(reply: Reply, headers: dict[str, str]) -> Response:
+    told = {TRUNCATED: "true"} if reply.usage.truncated else {}
     if reply.size is not None:
-        headers["content-length"] = str(reply.size)
-    return StreamedResponse(reply.chunks, reply.media_type, headers)
+        told["content-length"] = str(reply.size)
+    return StreamedResponse(reply.chunks, reply.media_type, headers | told)
 
 
-def _as_events(reply: Reply) -> Response:
-    return StreamedResponse(sse.events(reply), sse.MEDIA_TYPE, sse.HEADERS)
+def _as_events(reply: Reply, headers: dict[str, str]) -> Response:
+    return StreamedResponse(sse.events(reply), sse.MEDIA_TYPE, headers | sse.HEADERS)
+
+
+def _told(body: SpeechBody, reply: Reply, audio_field: str) -> dict[str, str]:
+    """What of the body is followed, and what is not."""
+    headers = {}
+    if body.instructions:
+        style = {name: value.value for name, value in vars(reply.usage.style).items() if value is not None}
+        headers[FOLLOWED] = ", ".join(f"{name}={value}" for name, value in style.items()) or "none"
+    known = {*AUDIO_FIELDS, *TRANSCRIPT_FIELDS}
+    ignored = [name for name, value in (body.model_extra or {}).items() if value is not None and name not in known]
+    ignored += ["voice"] if audio_field and body.voice else []
+    if names := [name for name in ignored if _PLAIN_NAME.fullmatch(name)][:_MOST_NAMES]:
+        headers[IGNORED] = ", ".join(names)
+    return headers
 
 
 _STREAM_FORMATS = {"audio": _as_audio, "sse": _as_events}
@@ -151,6 +185,11 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
     },
 )
 async def create_speech(body: SpeechBody, gateway: TheGateway) -> Response:
-    with renamed_fields(_FIELDS):
+    fields = {"ref_audio": body.ref_audio, "ref_text": body.ref_text} | (body.model_extra or {})
+    audio, transcript = reference_fields(fields)
+    names = {"audio": audio or AUDIO_FIELDS[0], "transcript": transcript or TRANSCRIPT_FIELDS[0]}
+    with renamed_fields(_FIELDS | names):
         gateway.limits.check_instructions(body.instructions or "")
-        return _STREAM_FORMATS[body.stream_format or "audio"](await gateway.speak(to_speech(body)))
+        reference = await reference_voice(fields, audio, transcript) if audio else None
+        reply = await gateway.speak(to_speech(body, reference))
+    return _STREAM_FORMATS[body.stream_format or "audio"](reply, _told(body, reply, audio))
