@@ -50,7 +50,7 @@ def remove(
     api_key: KeyOption = "",
 ) -> None:
     """Forget a voice that was added."""
-    if not re.fullmatch(r"[\w.-]+", voice):
+    if not re.fullmatch(r"(?:voices/)?[\w-][\w.-]*", voice):
         raise Failure(f"{voice!r} is no voice id.")
     with Api(url, api_key).call("DELETE", f"{PATH}/{voice}"):
         Console().print(f"Removed {voice}.", markup=False, highlight=False)

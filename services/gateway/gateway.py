@@ -18,6 +18,7 @@ from services.gateway.generation import Generation
 from services.gateway.interface import ModelName
 from services.gateway.limits import ValueLimits
 from services.gateway.metrics import GatewayMetrics
+from services.gateway.model_names import ModelNames
 from services.gateway.playback import Playback, measured
 from services.gateway.reply import Encoding, Reply, Usage
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Style, TextPiece, TextStreamRequest
@@ -27,15 +28,11 @@ from services.gateway.voices.catalogue import VoiceCatalogue
 from services.gateway.voices.resolver import VoiceResolver
 from services.gateway.voices.store import VoiceStore
 from services.runtime.audio import Audio
-from services.runtime.errors import ModelNotFound, StageUnavailable, StoreUnavailable, VoxlineError
-from services.runtime.quoted import quoted
+from services.runtime.errors import StageUnavailable, StoreUnavailable, VoxlineError
 from services.runtime.streams import peek, within
 from services.runtime.turns import Turns
 
 logger = logging.getLogger(__name__)
-
-# Other systems' names for whatever is served here.
-MODEL_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 
 # How often a database that is away is asked again.
 _LOOK_AGAIN_SECONDS = 1.0
@@ -53,6 +50,7 @@ class SpeechOptions:
     quiet_seconds: float | None = 0.3
     silent_seconds: float = 600.0
     limits: ValueLimits = field(default_factory=ValueLimits)
+    model_names: ModelNames = field(default_factory=ModelNames)
 
 
 @dataclass(frozen=True)
@@ -82,6 +80,7 @@ class Gateway:
         self._silent_seconds = options.silent_seconds
         self._draining = False
         self.limits = options.limits
+        self._model_names = options.model_names
         self._adopted: Model | None = None
         self.voices = VoiceCatalogue(stages, store, options.limits)
 
@@ -111,7 +110,7 @@ class Gateway:
         return (self._store.problem,) if self._store.problem else ()
 
     def models(self) -> tuple[ModelName, ...]:
-        aliases = tuple(ModelName(name, alias=True) for name in MODEL_ALIASES)
+        aliases = self._model_names.all()
         try:
             return (ModelName(self._stages.model().id), *aliases)
         except StageUnavailable:
@@ -141,8 +140,7 @@ class Gateway:
     async def _reply(self, model: str, output: Output, spoken: Spoken) -> Reply:
         with self._metrics.refused():
             served = self._stages.model()
-            if model not in ("", served.id, *MODEL_ALIASES):
-                raise ModelNotFound(f"There is no model {quoted(model)}; '{served.id}' is served.", field="model")
+            self._model_names.check(model, served.id)
             encoding = Encoding(output, served.sample_rate, self._turns)
         chunks = await peek(self._chunks(encoding, spoken))
         return Reply(output.encoding, encoding.media_type, encoding.sample_rate, chunks, spoken.usage, encoding.size)

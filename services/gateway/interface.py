@@ -14,17 +14,27 @@ from services.runtime.errors import VoxlineError
 
 @dataclass(frozen=True)
 class ModelName:
-    """A model name that requests may use; `alias` when it stands for the served one under another system's name."""
+    """A model name that requests may use; `alias` when it stands for the served one under another system's name.
+    `listed`: whether lists show it.
+    """
 
     id: str
     alias: bool = False
+    listed: bool = True
+
+    def is_named(self, name: str) -> bool:
+        return self.id.casefold() == name.casefold()
 
 
 class VoiceResources(Protocol):
-    """Raises VoiceNotFound, VoiceExists, InvalidRequest, and the tokenizer's own errors from `create`."""
+    """Ids are the same in upper and lower case, and as `voices/{id}`. Raises VoiceNotFound, VoiceExists,
+    InvalidRequest, and the tokenizer's own errors from `create`.
+    """
 
     async def list(self, after: str = "", limit: int = 1000) -> VoicePage:
-        """Built-in voices, the names that stand for them, then stored ones by id: those behind the one of `after`."""
+        """OpenAI's names, the model's own voices, stored ones, then designs, each by id: those behind the one of
+        `after`.
+        """
 
     async def page(self, size: int = 0, token: str = "") -> VoicePage:
         """The same by the token of the page before. `size` 0 is 100, above 1000 is 1000."""
@@ -37,7 +47,8 @@ class VoiceResources(Protocol):
     async def update(self, voice_id: str, display_name: str | None, transcript: str | None) -> VoiceResource:
         """What is None stays."""
 
-    async def delete(self, voice_id: str) -> None: ...
+    async def delete(self, voice_id: str) -> str:
+        """Its id."""
 
 
 class SpeechGateway(Protocol):

@@ -36,6 +36,7 @@ class GatewayProcess:
             settings.quiet,
             settings.silent_seconds,
             settings.value_limits,
+            settings.model_names,
         )
         store = VoiceStore(settings.database_url)
         self.gateway = Gateway(stages, store, options, registry)

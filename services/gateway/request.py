@@ -1,10 +1,12 @@
 """The one internal request: every surface builds it, the pipeline reads nothing else."""
 
+import re
 from dataclasses import dataclass
 
 from services.contract.design import DesignedVoice, Gender, Level
 from services.contract.sampling import Sampling
 from services.runtime.errors import InvalidRequest
+from services.runtime.quoted import quoted
 
 # Hz, of what a listener gets.
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 8_000, 192_000
@@ -15,6 +17,14 @@ class NamedVoice:
     """A stored or built-in voice, by the last part of its resource name; empty for the default voice."""
 
     voice_id: str
+
+    @classmethod
+    def parse(cls, name: str, field: str = "voice") -> "NamedVoice":
+        """Of an id, or `voices/{id}`. Raises InvalidRequest where it holds none; `field`: what errors call it."""
+        voice_id = re.sub(r"^(?:voices/)?", "", name.strip(), flags=re.IGNORECASE)
+        if name and not voice_id.strip("."):
+            raise InvalidRequest(f"{quoted(name)} names no voice; it reads like anna, or voices/anna.", field=field)
+        return cls(voice_id)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from services.gateway.admission import AdmissionPolicy
 from services.gateway.deadlines import Deadlines
 from services.gateway.http.limits import HttpLimits, networks
 from services.gateway.limits import ValueLimits
+from services.gateway.model_names import ModelNames
 from services.gateway.rest.body_limits import BodyLimits
 from services.runtime.message_size import MessageLimits
 from services.runtime.server import Bounds
@@ -96,6 +97,7 @@ class GatewaySettings(ServerSettings):
     open_reading: bool = Field(
         True, description="Whether models, built-in voices, docs and reflection may be read without a key."
     )
+    model_aliases: str = Field("", description="Comma-separated names that requests may give the served model, too.")
     cors_origins: str = Field("", description="Comma-separated origins of web pages that may call; * for all.")
     max_json_bytes: int = Field(
         4 * _MEBIBYTE, gt=0, description="Largest body in JSON; larger recordings come as multipart/form-data."
@@ -171,6 +173,10 @@ class GatewaySettings(ServerSettings):
             instructions=self.max_instructions_characters,
             voices_per_key=self.max_voices_per_key,
         )
+
+    @property
+    def model_names(self) -> ModelNames:
+        return ModelNames(tuple(name.strip() for name in self.model_aliases.split(",") if name.strip()))
 
     @property
     def body_limits(self) -> BodyLimits:

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Answer, FakeGateway, Voxline
 
 
@@ -35,6 +37,7 @@ def test_remove_deletes_that_voice(gateway: FakeGateway, voxline: Voxline) -> No
     assert (gateway.asked[0].method, gateway.asked[0].path) == ("DELETE", "/v1/audio/voices/anna")
 
 
-def test_id_that_would_name_another_resource_never_leaves(gateway: FakeGateway, voxline: Voxline) -> None:
-    assert voxline("voices", "remove", "../models").exit_code == 1
+@pytest.mark.parametrize("voice", ["../models", "..", ".", "voices/..", "a/b", "voices/"])
+def test_id_that_would_name_another_resource_never_leaves(gateway: FakeGateway, voxline: Voxline, voice: str) -> None:
+    assert voxline("voices", "remove", voice).exit_code == 1
     assert not gateway.asked

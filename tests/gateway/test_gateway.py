@@ -12,8 +12,10 @@ from services.contract.frames import Frames
 from services.contract.model import Revision
 from services.contract.tokenization import TokenizedRecording
 from services.gateway.admission import AdmissionPolicy
-from services.gateway.gateway import MODEL_ALIASES, Gateway, SpeechOptions
+from services.gateway.gateway import Gateway, SpeechOptions
+from services.gateway.model_names import OPENAI, WIRED_IN, ModelNames
 from services.gateway.request import Flush, NamedVoice, Output, SpeechRequest, TextStreamRequest, Turn
+from services.gateway.settings import GatewaySettings
 from services.gateway.stages import Stages, Targets
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import StoredVoice
@@ -109,16 +111,28 @@ async def test_unknown_voice_model_and_format_are_refused_as_themselves(gateway,
     assert [outcomes(registry, code) for code in ("voice_not_found", "model_not_found", "invalid_value")] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("model", ["", "double", *MODEL_ALIASES])
+@pytest.mark.parametrize("model", ["", "double", "Double", *OPENAI, *WIRED_IN, "Spark-TTS-0.5B", "TTS-1", "Kokoro"])
 async def test_served_model_and_its_aliases_are_accepted(gateway, model):
     await (await gateway.speak(request(model=model))).whole()
 
 
 async def test_models_are_the_served_one_and_its_aliases(gateway):
-    assert [(model.id, model.alias) for model in gateway.models()] == [
-        ("double", False),
-        *((alias, True) for alias in MODEL_ALIASES),
-    ]
+    listed = [(model.id, model.alias) for model in gateway.models() if model.listed]
+    assert listed == [("double", False), *((alias, True) for alias in OPENAI)]
+    assert {model.id for model in gateway.models() if not model.listed} == set(WIRED_IN)
+
+
+async def test_operator_adds_names_of_models(stages, store, registry):
+    options = SpeechOptions(model_names=GatewaySettings(model_aliases="my-voice, Kokoro ,").model_names)
+    gateway = Gateway(stages, store, options, registry)
+    assert [model.id for model in gateway.models() if model.listed] == ["double", *OPENAI, "my-voice", "Kokoro"]
+    assert await (await gateway.speak(request(model="MY-Voice"))).whole()
+    with pytest.raises(ModelNotFound, match=r"'double' is served.*'tts-1'.*'my-voice'.*MODEL_ALIASES"):
+        await gateway.speak(request(model="my-voice-2"))
+
+
+def test_name_of_a_model_that_an_operator_adds_may_be_a_wired_in_one():
+    assert len({model.id.casefold() for model in ModelNames(("KOKORO",)).all()}) == len(ModelNames(("KOKORO",)).all())
 
 
 async def test_one_request_too_many_is_told_to_come_again(gateway, registry):
@@ -237,7 +251,7 @@ async def test_without_stages_everything_says_why(tmp_path):
     gateway = Gateway(Stages(nowhere, None), store, SpeechOptions(), CollectorRegistry())
     await gateway.start()
     assert gateway.ready()
-    assert [model.id for model in gateway.models()] == list(MODEL_ALIASES)
+    assert [model.id for model in gateway.models()] == [*OPENAI, *WIRED_IN]
     for call in (gateway.speak(request()), gateway.voices.list(), gateway.voices.get("ann")):
         with pytest.raises(StageUnavailable, match="not known yet"):
             await call

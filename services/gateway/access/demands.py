@@ -44,9 +44,9 @@ RPC: Mapping[str, Demand] = {
 REST: Mapping[tuple[str, str], Demand] = {
     ("POST", "/v1/audio/speech"): Scope.SPEAK,
     ("GET", "/v1/audio/voices"): Open.READING,
-    ("GET", "/v1/audio/voices/{voice_id}"): Open.READING,
+    ("GET", "/v1/audio/voices/{voice_id:path}"): Open.READING,
     ("POST", "/v1/audio/voices"): Scope.VOICES,
-    ("DELETE", "/v1/audio/voices/{voice_id}"): Scope.VOICES,
+    ("DELETE", "/v1/audio/voices/{voice_id:path}"): Scope.VOICES,
     ("GET", "/v1/audio/voice_consents"): Scope.VOICES,
     ("POST", "/v1/audio/voice_consents"): Scope.VOICES,
     ("GET", "/v1/audio/voice_consents/{consent_id}"): Scope.VOICES,

@@ -52,7 +52,7 @@ def to_voice(message: text_to_speech_pb2.VoiceSelection) -> VoiceSelection:
         return DesignedVoice.from_proto(message.design, "voice.design")
     if message.HasField("reference"):
         return ReferenceVoice(message.reference.audio, message.reference.transcript)
-    return NamedVoice(message.name.removeprefix(_PREFIX))
+    return NamedVoice.parse(message.name, "voice.name")
 
 
 def to_changes(message: text_to_speech_pb2.UpdateVoiceRequest) -> dict[str, str]:

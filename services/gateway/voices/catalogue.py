@@ -10,12 +10,13 @@ from itertools import accumulate
 from services.contract.model import BuiltInVoice, Capability
 from services.gateway.access.principal import current
 from services.gateway.limits import ValueLimits
-from services.gateway.request import ReferenceVoice
+from services.gateway.request import NamedVoice, ReferenceVoice
 from services.gateway.stages import Model, Stages
 from services.gateway.text.normalise import is_visible, normalise
 from services.gateway.voices.aliases import ALIAS_VOICES
+from services.gateway.voices.missing import not_found
 from services.gateway.voices.references import References, audio_hash
-from services.gateway.voices.resolver import built_in_voice, not_found, require
+from services.gateway.voices.resolver import built_in_voice, require
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import ListedVoice, StoredVoice
 from services.gateway.voices.voice import VoicePage, VoiceResource
@@ -28,7 +29,7 @@ _DEFAULT_SIZE, _MAX_SIZE = 100, 1000
 # Of a page, below the 4 MiB that gRPC's clients accept; of a voice beside its texts.
 _PAGE_BYTES, _VOICE_BYTES = 3 * 2**20, 400
 # A page token is the place of the last voice that was given: these, and its id.
-_BUILT_IN, _ALIAS, _STORED = "a", "b", "c"
+_ALIAS, _BUILT_IN, _STORED, _DESIGN = "a", "b", "c", "d"
 
 
 class VoiceCatalogue:
@@ -43,21 +44,23 @@ class VoiceCatalogue:
         self._references = References(stages, store)
 
     async def page(self, size: int = 0, token: str = "") -> VoicePage:
-        """Built-in voices, the names that stand for them, then stored voices, each by id. `size` 0 is 100, above
+        """OpenAI's names, the model's own voices, stored ones, then designs, each by id. `size` 0 is 100, above
         1000 is 1000; a page ends earlier where it would be too large for a message. Voices that come or go between two
         pages neither repeat nor hide others. Raises InvalidRequest.
         """
-        if token and token[0] not in (_BUILT_IN, _ALIAS, _STORED):
+        if token and token[0] not in (_ALIAS, _BUILT_IN, _STORED, _DESIGN):
             raise InvalidRequest("This page token is none of ours.", field="page_token")
         limit = min(size or _DEFAULT_SIZE, _MAX_SIZE)
         model = self._stages.model()
-        places = [(_BUILT_IN + voice.id, _of_model(voice)) for voice in model.llm.built_in_voices]
+        places = [(_place(voice), _of_model(voice)) for voice in model.llm.built_in_voices]
         places += [(_ALIAS + voice.id, voice) for voice in _aliases(model)]
-        found = sorted((each for each in places if each[0] > token), key=lambda each: each[0])
-        if len(found) <= limit:
+        behind = sorted((each for each in places if each[0] > token), key=lambda each: each[0])
+        found = [each for each in behind if each[0] < _STORED]
+        if len(found) <= limit and token < _DESIGN:
             after = token.removeprefix(_STORED) if token.startswith(_STORED) else ""
             stored = await self._store.page(after, limit + 1 - len(found), current().owners)
             found += [(_STORED + voice.id, _listed(voice)) for voice in stored]
+        found += [each for each in behind if each[0] > _DESIGN]
         given = found[: _fitting([voice for _, voice in found[:limit]])]
         return VoicePage(tuple(voice for _, voice in given), given[-1][0] if len(found) > len(given) else "")
 
@@ -66,20 +69,21 @@ class VoiceCatalogue:
         if not after:
             return await self.page(limit)
         model = self._stages.model()
-        if after in (voice.id for voice in model.llm.built_in_voices):
-            return await self.page(limit, _BUILT_IN + after)
+        for voice in model.llm.built_in_voices:
+            if voice.id == after:
+                return await self.page(limit, _place(voice))
         known = after in (voice.id for voice in _aliases(model))
         return await self.page(limit, (_ALIAS if known else _STORED) + after)
 
     async def get(self, voice_id: str) -> VoiceResource:
-        """Raises VoiceNotFound."""
-        model = self._stages.model()
+        """Raises VoiceNotFound, InvalidRequest."""
+        model, wanted = self._stages.model(), _id_of(voice_id)
         for voice in (*map(_of_model, model.llm.built_in_voices), *_aliases(model)):
-            if voice.id == voice_id:
+            if voice.id.casefold() == wanted:
                 return voice
-        stored = await self._store.find(voice_id)
+        stored = await self._store.find(wanted)
         if stored is None or not current().may_read(stored.owner):
-            raise not_found(voice_id)
+            raise await not_found(voice_id, model, self._store)
         return _resource(stored)
 
     async def create(self, voice_id: str, display_name: str, audio: bytes, transcript: str) -> VoiceResource:
@@ -113,19 +117,22 @@ class VoiceCatalogue:
         """What is None stays; an empty display name is the id. Raises VoiceNotFound, InvalidRequest for a voice that
         the model brings along, PermissionDenied.
         """
+        voice_id = _id_of(voice_id)
         owner = await self._owner(voice_id, "changed")
         name = None if display_name is None else self._name(display_name) or voice_id
         text = None if transcript is None else self._transcript(transcript)
         listed = await self._store.update(voice_id, name, text, owner)
         if listed is None:
-            raise not_found(voice_id)
+            raise await not_found(voice_id, self._stages.model(), self._store)
         return _listed(listed)
 
-    async def delete(self, voice_id: str) -> None:
-        """Raises VoiceNotFound, InvalidRequest for a voice that the model brings along, PermissionDenied."""
+    async def delete(self, voice_id: str) -> str:
+        """Its id. Raises VoiceNotFound, InvalidRequest for a voice that the model brings along, PermissionDenied."""
+        voice_id = _id_of(voice_id)
         owner = await self._owner(voice_id, "deleted")
         if not await self._store.remove(voice_id, owner):
-            raise not_found(voice_id)
+            raise await not_found(voice_id, self._stages.model(), self._store)
+        return voice_id
 
     async def _check_number(self) -> None:
         """Voices that are made at the same time may come to some more."""
@@ -156,7 +163,7 @@ class VoiceCatalogue:
             raise InvalidRequest(f"Voice '{voice_id}' is built in; it cannot be {what}.", field="voice")
         owner = await self._store.owner(voice_id)
         if owner is None or not current().may_read(owner):
-            raise not_found(voice_id)
+            raise await not_found(voice_id, self._stages.model(), self._store)
         if not current().may_change(owner):
             raise PermissionDenied(f"Voice '{voice_id}' is everybody's; only an admin's key can have it {what}.")
         return owner
@@ -172,6 +179,15 @@ def slug(display_name: str) -> str:
     """The display name as an id: lower case, accents dropped, all else a hyphen; empty when nothing is left."""
     plain = unicodedata.normalize("NFKD", display_name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-")[:64]
+
+
+def _id_of(name: str) -> str:
+    """Of a voice that is stored, whose ids are lower case, or of any other to compare. Raises InvalidRequest."""
+    return NamedVoice.parse(name).voice_id.casefold()
+
+
+def _place(voice: BuiltInVoice) -> str:
+    return (_BUILT_IN if voice.design is None else _DESIGN) + voice.id
 
 
 def _checked(voice_id: str) -> str:

@@ -11,18 +11,11 @@ from services.gateway.metrics import GatewayMetrics
 from services.gateway.request import NamedVoice, ReferenceVoice, Style, VoiceSelection
 from services.gateway.stages import Model, Stages
 from services.gateway.voices.aliases import ALIASES
+from services.gateway.voices.missing import not_found
 from services.gateway.voices.references import References
 from services.gateway.voices.speaker_selection import SpeakerSelection
 from services.gateway.voices.store import VoiceStore
-from services.runtime.errors import InvalidRequest, Unsupported, VoiceNotFound
-from services.runtime.quoted import quoted
-
-
-def not_found(voice_id: str) -> VoiceNotFound:
-    return VoiceNotFound(
-        f"There is no voice {quoted(voice_id)}. GET /v1/audio/voices, or ListVoices over gRPC, lists those that exist.",
-        field="voice",
-    )
+from services.runtime.errors import InvalidRequest, Unsupported
 
 
 class VoiceResolver:
@@ -70,9 +63,9 @@ class VoiceResolver:
         return await self._stored(name, model)
 
     async def _stored(self, voice_id: str, model: Model) -> VoiceInput:
-        stored = await self._store.find(voice_id)
+        stored = await self._store.find(voice_id.lower())
         if stored is None or not current().may_read(stored.owner):
-            raise not_found(voice_id)
+            raise await not_found(voice_id, model, self._store)
         require(model, Capability.CLONE, "clone a voice from reference audio")
         return _heard(await self._references.of_voice(stored, model), stored.transcript, model)
 
@@ -89,9 +82,10 @@ def require(model: Model, capability: Capability, what: str) -> None:
 
 
 def built_in_voice(name: str, model: Model) -> BuiltInVoice | None:
-    """The voice of the model behind a name or an alias; None when the name is neither."""
+    """The voice of the model behind a name or an alias, in upper or lower case; None when the name is neither."""
+    name = name.casefold()
     for voice in model.llm.built_in_voices:
-        if voice.id == name:
+        if voice.id.casefold() == name:
             return voice
     if name in ALIASES and model.can(Capability.DESIGN):
         return BuiltInVoice(name, name.capitalize(), ALIASES[name])

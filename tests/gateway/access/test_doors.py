@@ -28,9 +28,9 @@ SPEECH = {"text": "Hi.", "voice": {"name": "voices/ann"}}
 REST = {
     "POST /v1/audio/voices": ("voices", FORM),
     "GET /v1/audio/voices": ("all", {}),
-    "GET /v1/audio/voices/{voice_id}": ("all", {}),
+    "GET /v1/audio/voices/{voice_id:path}": ("all", {}),
     "POST /v1/audio/speech": ("speak", {"json": {"input": "Hi.", "voice": "ann", "response_format": "pcm"}}),
-    "DELETE /v1/audio/voices/{voice_id}": ("voices", {}),
+    "DELETE /v1/audio/voices/{voice_id:path}": ("voices", {}),
     "GET /v1/audio/voice_consents": ("voices", {}),
     "POST /v1/audio/voice_consents": ("voices", {}),
     "GET /v1/audio/voice_consents/{consent_id}": ("voices", {}),
@@ -47,7 +47,7 @@ REST = {
     "GET /healthz": ("probe", {}),
     "GET /readyz": ("probe", {}),
 }
-PATHS = {"voice_id": "ann", "consent_id": "c", "model_id": "tts-1", "model_id:path": "tts-1"}
+PATHS = {"voice_id:path": "ann", "consent_id": "c", "model_id": "tts-1", "model_id:path": "tts-1"}
 _TTS = "/voxline.v1.TextToSpeechService"
 RPC = {
     f"{_TTS}/CreateVoice": ("voices", {"voice_id": "ann", "reference": {"audio": "c291bmQ="}}),
@@ -177,9 +177,9 @@ def status(answer) -> str:
 
 
 ABOUT_A_VOICE = [
-    "GET /v1/audio/voices/{voice_id}",
+    "GET /v1/audio/voices/{voice_id:path}",
     "POST /v1/audio/speech",
-    "DELETE /v1/audio/voices/{voice_id}",
+    "DELETE /v1/audio/voices/{voice_id:path}",
     f"{_TTS}/GetVoice",
     f"{_TTS}/Synthesize",
     f"{_TTS}/SynthesizeBody",
@@ -189,7 +189,7 @@ ABOUT_A_VOICE = [
 
 
 def test_every_method_that_names_a_voice_is_among_those() -> None:
-    by_path = {method for method in REST if "{voice_id}" in method}
+    by_path = {method for method in REST if "{voice_id" in method}
     by_name = {method for method, (_, message) in RPC.items() if "voices/ann" in str(message)}
     assert by_path | by_name <= {*ABOUT_A_VOICE, f"{_TTS}/StreamingSynthesize"}
 
@@ -244,11 +244,11 @@ async def test_voice_made_while_there_were_no_keys_is_read_by_all_and_changed_by
         await rest(doors, "POST /v1/audio/voices", None)
     narrow, admin = await key(keys, "speak", "voices"), await key(keys, "admin")
     async with opened(settings, keys) as doors:
-        assert status(await rest(doors, "GET /v1/audio/voices/{voice_id}", None)) == "200"
+        assert status(await rest(doors, "GET /v1/audio/voices/{voice_id:path}", None)) == "200"
         assert status(await rest(doors, "POST /v1/audio/speech", narrow)) == "200"
-        for method in ("DELETE /v1/audio/voices/{voice_id}", f"{_TTS}/UpdateVoice", f"{_TTS}/DeleteVoice"):
+        for method in ("DELETE /v1/audio/voices/{voice_id:path}", f"{_TTS}/UpdateVoice", f"{_TTS}/DeleteVoice"):
             assert outcome(await door_of(method)[0](doors, method, narrow)) == "403", method
-        assert status(await rest(doors, "DELETE /v1/audio/voices/{voice_id}", admin)) == "200"
+        assert status(await rest(doors, "DELETE /v1/audio/voices/{voice_id:path}", admin)) == "200"
 
 
 async def test_keys_of_one_owner_share_its_voices(doors, secrets, keys):
@@ -256,8 +256,8 @@ async def test_keys_of_one_owner_share_its_voices(doors, secrets, keys):
     while outcome(made := await rest(doors, "POST /v1/audio/voices", first)) == "401":
         pass
     assert status(made) == "200"
-    assert status(await rest(doors, "GET /v1/audio/voices/{voice_id}", second)) == "200"
-    assert status(await rest(doors, "GET /v1/audio/voices/{voice_id}", secrets["other"])) == "404"
+    assert status(await rest(doors, "GET /v1/audio/voices/{voice_id:path}", second)) == "200"
+    assert status(await rest(doors, "GET /v1/audio/voices/{voice_id:path}", secrets["other"])) == "404"
 
 
 async def test_doors_close_with_the_first_key_and_a_withdrawn_one_opens_none(settings, keys):

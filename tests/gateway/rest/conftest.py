@@ -71,9 +71,10 @@ class ScriptedVoices:
         self.samples[voice.id] = audio
         return voice
 
-    async def delete(self, voice_id: str) -> None:
+    async def delete(self, voice_id: str) -> str:
         if self.stored.pop(voice_id, None) is None:
             raise VoiceNotFound(f"There is no voice {quoted(voice_id)}.", field="voice")
+        return voice_id
 
 
 @dataclass

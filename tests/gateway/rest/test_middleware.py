@@ -167,11 +167,13 @@ async def test_requests_are_counted_by_template(client, registry):
     for voice in ("a", "b"):
         await client.get(f"/v1/audio/voices/{voice}")
     await client.get("/nowhere/at/all")
-    labels = {"method": "GET", "route": "/v1/audio/voices/{voice_id}", "status": "404"}
+    labels = {"method": "GET", "route": "/v1/audio/voices/{voice_id:path}", "status": "404"}
     assert registry.get_sample_value("voxline_gateway_http_requests_total", labels) == 2
     labels = {"method": "GET", "route": "unmatched", "status": "404"}
     assert registry.get_sample_value("voxline_gateway_http_requests_total", labels) == 1
-    seconds = registry.get_sample_value("voxline_gateway_http_seconds_count", {"route": "/v1/audio/voices/{voice_id}"})
+    seconds = registry.get_sample_value(
+        "voxline_gateway_http_seconds_count", {"route": "/v1/audio/voices/{voice_id:path}"}
+    )
     assert seconds == 2
 
 

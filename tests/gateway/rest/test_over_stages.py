@@ -138,6 +138,58 @@ async def test_what_there_is_not_is_named(client, fields, status, code, param):
     assert (reply.status_code, error["code"], error["param"]) == (status, code, param)
 
 
+@pytest.mark.parametrize(
+    "voice",
+    ["Alloy", "ALLOY", "voices/alloy", " Onyx", {"id": "voices/Nova"}, "Female", "anna", "Anna", "voices/Anna"],
+    ids=str,
+)
+async def test_a_voice_speaks_however_its_name_is_written(client, voice):
+    await client.post(VOICES, files={"audio_sample": ("a.wav", b"sound")}, data={"name": "Anna"})
+    assert (await client.post(SPEECH, json={"input": "Hello there.", "voice": voice})).status_code == 200
+
+
+@pytest.mark.parametrize("voice", ["voices/", "..", ".", " ", {"id": "voices/.."}], ids=str)
+async def test_a_voice_without_an_id_does_not_speak_as_the_default(client, voice):
+    error = (reply := await client.post(SPEECH, json={"input": "Hello there.", "voice": voice})).json()["error"]
+    assert (reply.status_code, error["code"], error["param"]) == (400, "invalid_value", "voice")
+
+
+@pytest.mark.parametrize("path", ["Anna", "voices/anna", "voices%2Fanna", "voices/ANNA/"])
+async def test_a_stored_voice_is_shown_and_deleted_however_its_name_is_written(client, path):
+    await client.post(VOICES, files={"audio_sample": ("a.wav", b"sound")}, data={"name": "Anna"})
+    assert (await client.get(f"{VOICES}/{path}")).json()["id"] == "anna"
+    assert (await client.delete(f"{VOICES}/{path}")).json()["id"] == "anna"
+
+
+@pytest.mark.parametrize("path", ["%2E%2E", "%2E", "voices/%2e%2e"])
+async def test_dots_are_no_voice(client, path):
+    assert (await client.delete(f"{VOICES}/{path}")).json()["error"]["code"] == "invalid_value"
+
+
+@pytest.mark.parametrize("model", ["spark", "Spark-TTS-0.5B", "csm-1b", "kokoro", "chatterbox", "TTS-1", "double"])
+async def test_models_that_clients_have_wired_in_speak_and_are_shown(client, model):
+    assert (await client.post(SPEECH, json={"input": "Hello there.", "model": model})).status_code == 200
+    assert (await client.get(f"/v1/models/{model}")).json()["id"] == model.lower()
+
+
+async def test_lists_begin_with_openais_voices_and_hold_no_models_of_others(client):
+    voices = (await client.get(VOICES)).json()["data"]
+    assert [voice["id"] for voice in voices][:2] == ["alloy", "ash"]
+    assert [voice["id"] for voice in voices][-2:] == ["female", "male"]
+    assert not {"kokoro", "spark"} & {model["id"] for model in (await client.get("/v1/models")).json()["data"]}
+
+
+@pytest.mark.parametrize("model", ["alloy", "Anna", "voices/anna", "female"])
+async def test_a_voice_that_is_named_as_the_model_speaks(client, doubles, model):
+    """As LibreChat does when it is set to LocalAI."""
+    await client.post(VOICES, files={"audio_sample": ("a.wav", b"sound")}, data={"name": "Anna"})
+    assert (
+        await client.post(SPEECH, json={"input": "Hello there.", "model": model, "backend": "x"})
+    ).status_code == 200
+    body = {"input": "Hello there.", "model": model, "voice": "onyx"}
+    assert (await client.post(SPEECH, json=body)).json()["error"]["param"] == "model"
+
+
 async def test_a_request_too_many_is_429(client, doubles):
     go_on = asyncio.Event()
 

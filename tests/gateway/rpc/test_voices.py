@@ -5,6 +5,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from services.gateway.voices.aliases import ALIASES
+from services.runtime.errors import from_rpc_error
 from voxline.v1 import text_to_speech_pb2 as pb
 
 from .conftest import failure, listened, speech
@@ -19,9 +20,9 @@ async def test_voice_is_created_got_spoken_listed_and_deleted(stub, doubles):
     assert (await failure(stub.CreateVoice(create)))[0] is grpc.StatusCode.ALREADY_EXISTS
     listed = (await stub.ListVoices(pb.ListVoicesRequest())).voices
     assert [voice.name for voice in listed] == [
-        f"voices/{name}" for name in ("female", "male", *sorted(ALIASES), "ann")
+        f"voices/{name}" for name in (*sorted(ALIASES), "ann", "female", "male")
     ]
-    assert [voice.built_in for voice in listed] == [True] * (2 + len(ALIASES)) + [False]
+    assert [voice.name for voice in listed if not voice.built_in] == ["voices/ann"]
     assert {voice.name: voice.alias_of for voice in listed}["voices/alloy"] == "voices/female"
     for voice in listed:
         assert await stub.GetVoice(pb.GetVoiceRequest(name=voice.name)) == voice
@@ -32,7 +33,7 @@ async def test_voice_is_created_got_spoken_listed_and_deleted(stub, doubles):
 
 
 async def test_built_in_voice_cannot_be_deleted_and_a_name_needs_its_form(stub):
-    for name in ("voices/female", "female", "voices/"):
+    for name in ("voices/female", "voices/Alloy", "female", "voices/", "voices/.", "voices/.."):
         code, field = await failure(stub.DeleteVoice(pb.DeleteVoiceRequest(name=name)))
         assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "name")
 
@@ -58,7 +59,26 @@ async def test_pages_join_to_the_list_though_a_voice_goes_in_between(stub, size)
             gone = True
         if not token:
             break
-    assert names == [f"voices/{name}" for name in ("female", "male", *sorted(ALIASES), "ann", "bob", "eve")]
+    assert names == [f"voices/{name}" for name in (*sorted(ALIASES), "ann", "bob", "eve", "female", "male")]
+
+
+@pytest.mark.parametrize("name", ["voices/Female", "FEMALE", "voices/Alloy", "onyx"])
+async def test_voice_speaks_however_its_name_is_written(stub, name):
+    await listened(stub.Synthesize(speech(voice=pb.VoiceSelection(name=name))))
+
+
+@pytest.mark.parametrize("name", ["voices/", "voices/..", ".", " "])
+async def test_voice_without_an_id_does_not_speak_as_the_default(stub, name):
+    call = listened(stub.Synthesize(speech(voice=pb.VoiceSelection(name=name))))
+    assert await failure(call) == (grpc.StatusCode.INVALID_ARGUMENT, "voice.name")
+
+
+async def test_voice_that_there_is_not_is_told_with_those_that_there_are(stub):
+    with pytest.raises(
+        grpc.aio.AioRpcError, match=r"no voice 'Nobody'\. There are alloy, .*verse, female, male;"
+    ) as raised:
+        await listened(stub.Synthesize(speech(voice=pb.VoiceSelection(name="voices/Nobody"))))
+    assert from_rpc_error(raised.value).field == "voice.name"
 
 
 async def test_page_token_of_another_form_is_refused(stub):

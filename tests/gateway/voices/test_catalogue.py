@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import pytest
 
+from services.gateway.access.key import Scope
+from services.gateway.access.principal import Principal, entered
 from services.gateway.limits import ValueLimits
 from services.gateway.stages import Stages
 from services.gateway.voices.aliases import ALIASES
@@ -15,11 +17,11 @@ def voices(stages, store):
     return VoiceCatalogue(stages, store, ValueLimits())
 
 
-async def test_created_voice_is_listed_after_those_that_the_model_brings(voices):
+async def test_openais_names_are_listed_first_and_designs_last(voices):
     created = await voices.create("ann", "Ann", b"audio", "her words")
     listed = (await voices.list()).voices
-    assert [voice.id for voice in listed] == ["female", "male", *ALIASES, "ann"]
-    assert listed[-1] == created == await voices.get("ann")
+    assert [voice.id for voice in listed] == [*ALIASES, "ann", "female", "male"]
+    assert listed[len(ALIASES)] == created == await voices.get("ann")
     assert (created.transcript, created.built_in, created.design) == ("her words", False, None)
 
 
@@ -101,6 +103,54 @@ async def test_unknown_voice_is_named_with_the_way_to_list_voices(voices):
         await voices.delete("nobody")
 
 
+@pytest.mark.parametrize("name", ["Ann", "ANN", "voices/ann", "Voices/Ann", " ann "])
+async def test_voice_is_found_however_its_id_is_written(voices, name):
+    created = await voices.create("ann", "Ann", b"audio", "")
+    assert await voices.get(name) == created
+    assert (await voices.update(name, "Annie", None)).id == "ann"
+    assert await voices.delete(name) == "ann"
+
+
+@pytest.mark.parametrize("name", ["Alloy", "voices/alloy", "FEMALE", "voices/Female"])
+async def test_built_in_voice_is_found_however_its_id_is_written(voices, name):
+    assert (await voices.get(name)).id == name.lower().removeprefix("voices/")
+    with pytest.raises(InvalidRequest, match="built in"):
+        await voices.delete(name)
+
+
+@pytest.mark.parametrize("name", [".", "..", "voices/", "voices/..", " ", "..."])
+async def test_name_without_an_id_is_refused_as_one(voices, name):
+    for call in (voices.get, voices.delete, lambda name: voices.update(name, "Ann", None)):
+        with pytest.raises(InvalidRequest, match="names no voice") as raised:
+            await call(name)
+        assert raised.value.field == "voice"
+    with pytest.raises(InvalidRequest):
+        await voices.create(name, "", b"audio", "")
+
+
+@pytest.mark.parametrize("stored", [0, 3, 500])
+async def test_unknown_voice_is_told_with_those_that_there_are_within_bounds(voices, store, stored):
+    await voices.create("v000", "V", b"audio", "")
+    known = await store.find("v000")
+    for number in range(1, stored):
+        await store.add(replace(known, id=f"v{number:03}" + "x" * 60))
+    with pytest.raises(VoiceNotFound) as raised:
+        await voices.get("Nobody" * 1000)
+    message = raised.value.message
+    assert all(name in message for name in (*ALIASES, "female", "male", "v000"))
+    assert len(message) < 1500
+
+
+async def test_anothers_voice_is_not_told(voices):
+    await voices.create("ann", "Ann", b"audio", "")
+    with entered(Principal("key", "owner", frozenset({Scope.VOICES}))):
+        await voices.create("mine", "Mine", b"audio", "")
+    with entered(Principal("key", "other", frozenset({Scope.VOICES}))), pytest.raises(VoiceNotFound) as raised:
+        await voices.get("nobody")
+    assert "ann" in raised.value.message
+    assert "mine" not in raised.value.message
+
+
 async def test_deleted_voice_is_gone_and_its_id_free(voices):
     await voices.create("ann", "Ann", b"audio", "")
     await voices.delete("ann")
@@ -143,7 +193,7 @@ async def test_a_page_fits_into_a_message(voices, store):
     for number in range(30):
         long = replace(known, id=f"bob{number:02}", transcript="\N{HIRAGANA LETTER A}" * 50_000)
         await store.add(long)
-    seen, after = [], "alloy"
+    seen, after = [], "verse"
     while True:
         page = await voices.list(after)
         assert sum(len(voice.transcript.encode()) for voice in page.voices) < 4 * 2**20
@@ -151,5 +201,5 @@ async def test_a_page_fits_into_a_message(voices, store):
         if not page.next_token:
             break
         after = seen[-1]
-    assert seen[-30:] == [f"bob{number:02}" for number in range(30)]
+    assert seen == ["ann", *(f"bob{number:02}" for number in range(30)), "female", "male"]
     assert len(set(seen)) == len(seen)

@@ -278,7 +278,7 @@ class VoiceSelection(_message.Message):
     DESIGN_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"voices/{voice}", or just the id."""
+    """"voices/{voice}", or just the id; the same in upper and lower case. Empty: the default voice."""
     @_builtins.property
     def design(self) -> _design_pb2.DesignedVoice:
         """Described."""

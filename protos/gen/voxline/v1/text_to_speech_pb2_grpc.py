@@ -109,7 +109,7 @@ class TextToSpeechServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListVoices(self, request, context):
-        """Lists voices: those that the model brings and the names that stand for them, then stored ones by name.
+        """Lists voices: OpenAI's names, those that the model knows by name, stored ones, then designs, each by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

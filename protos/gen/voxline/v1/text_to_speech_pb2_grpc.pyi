@@ -49,7 +49,7 @@ class TextToSpeechServiceStub:
     half-closing ends the text. Each sentence is spoken as soon as it is complete, or as soon as `flush` asks for it.
     """
     ListVoices: _grpc.UnaryUnaryMultiCallable[_text_to_speech_pb2.ListVoicesRequest, _text_to_speech_pb2.ListVoicesResponse]
-    """Lists voices: those that the model brings and the names that stand for them, then stored ones by name."""
+    """Lists voices: OpenAI's names, those that the model knows by name, stored ones, then designs, each by name."""
     GetVoice: _grpc.UnaryUnaryMultiCallable[_text_to_speech_pb2.GetVoiceRequest, _text_to_speech_pb2.Voice]
     """NOT_FOUND when there is none of that name."""
     CreateVoice: _grpc.UnaryUnaryMultiCallable[_text_to_speech_pb2.CreateVoiceRequest, _text_to_speech_pb2.Voice]
@@ -80,7 +80,7 @@ class TextToSpeechServiceAsyncStub(TextToSpeechServiceStub):
     half-closing ends the text. Each sentence is spoken as soon as it is complete, or as soon as `flush` asks for it.
     """
     ListVoices: _aio.UnaryUnaryMultiCallable[_text_to_speech_pb2.ListVoicesRequest, _text_to_speech_pb2.ListVoicesResponse]  # type: ignore[assignment]
-    """Lists voices: those that the model brings and the names that stand for them, then stored ones by name."""
+    """Lists voices: OpenAI's names, those that the model knows by name, stored ones, then designs, each by name."""
     GetVoice: _aio.UnaryUnaryMultiCallable[_text_to_speech_pb2.GetVoiceRequest, _text_to_speech_pb2.Voice]  # type: ignore[assignment]
     """NOT_FOUND when there is none of that name."""
     CreateVoice: _aio.UnaryUnaryMultiCallable[_text_to_speech_pb2.CreateVoiceRequest, _text_to_speech_pb2.Voice]  # type: ignore[assignment]
@@ -132,7 +132,7 @@ class TextToSpeechServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _text_to_speech_pb2.ListVoicesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_text_to_speech_pb2.ListVoicesResponse, _abc.Awaitable[_text_to_speech_pb2.ListVoicesResponse]]:
-        """Lists voices: those that the model brings and the names that stand for them, then stored ones by name."""
+        """Lists voices: OpenAI's names, those that the model knows by name, stored ones, then designs, each by name."""
 
     @_abc_1.abstractmethod
     def GetVoice(

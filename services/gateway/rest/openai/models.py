@@ -51,10 +51,10 @@ async def list_audio_models(gateway: TheGateway) -> AudioModelList:
 @router.get("/v1/models/{model_id:path}", summary="Show a model")
 async def get_model(model_id: str, gateway: TheGateway) -> ModelBody:
     for model in gateway.models():
-        if model.id == model_id:
+        if model.is_named(model_id):
             return ModelBody(id=model.id)
     raise ModelNotFound(f"There is no model {quoted(model_id)} here.", field="model")
 
 
 def _bodies(models: tuple[ModelName, ...]) -> list[ModelBody]:
-    return [ModelBody(id=model.id) for model in models]
+    return [ModelBody(id=model.id) for model in models if model.listed]

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from services.contract.sampling import Sampling
 from services.gateway.audio.encoders import ENCODERS
-from services.gateway.interface import renamed_fields
+from services.gateway.interface import SpeechGateway, renamed_fields
 from services.gateway.reply import Reply
 from services.gateway.request import NamedVoice, Output, ReferenceVoice, SpeechRequest, Turn
 from services.gateway.rest.dependencies import TheGateway
@@ -19,6 +19,7 @@ from services.gateway.rest.openai import sse
 from services.gateway.rest.openai.instructions import style_of
 from services.gateway.rest.openai.reference import AUDIO_FIELDS, TRANSCRIPT_FIELDS, reference_fields, reference_voice
 from services.gateway.rest.streamed import StreamedResponse
+from services.runtime.errors import InvalidRequest, VoiceNotFound
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -117,7 +118,7 @@ class SpeechBody(BaseModel):
 
 def to_speech(body: SpeechBody, reference: ReferenceVoice | None = None) -> SpeechRequest:
     voice = body.voice.id if isinstance(body.voice, VoiceId) else body.voice
-    turn = Turn(body.input, reference or NamedVoice(voice or ""), style_of(body.instructions or ""))
+    turn = Turn(body.input, reference or NamedVoice.parse(voice or ""), style_of(body.instructions or ""))
     return SpeechRequest((turn,), _sampling(body), _output(body), body.model or "")
 
 
@@ -133,11 +134,21 @@ def _sampling(body: SpeechBody) -> Sampling:
 
 
 def _output(body: SpeechBody) -> Output:
-    sample_rate = (
-        None if body.sample_rate == "native" else SAMPLE_RATE if body.sample_rate is None else body.sample_rate
-    )
+    wanted = SAMPLE_RATE if body.sample_rate is None else body.sample_rate
+    sample_rate = None if wanted == "native" else wanted
     speed = 1.0 if body.speed is None else body.speed
     return Output(body.response_format or "mp3", sample_rate, speed, whole=body.stream is False)
+
+
+async def _with_voice(body: SpeechBody, gateway: SpeechGateway) -> SpeechBody:
+    """LibreChat, set to LocalAI, names the voice in `model`."""
+    if body.voice is not None or not body.model or any(model.is_named(body.model) for model in gateway.models()):
+        return body
+    try:
+        voice = await gateway.voices.get(body.model)
+    except (InvalidRequest, VoiceNotFound):
+        return body
+    return body.model_copy(update={"model": None, "voice": voice.id})
 
 
 def _as_audio(reply: Reply, headers: dict[str, str]) -> Response:
@@ -191,5 +202,6 @@ async def create_speech(body: SpeechBody, gateway: TheGateway) -> Response:
     with renamed_fields(_FIELDS | names):
         gateway.limits.check_instructions(body.instructions or "")
         reference = await reference_voice(fields, audio, transcript) if audio else None
-        reply = await gateway.speak(to_speech(body, reference))
+        spoken = body if reference else await _with_voice(body, gateway)
+        reply = await gateway.speak(to_speech(spoken, reference))
     return _STREAM_FORMATS[body.stream_format or "audio"](reply, _told(body, reply, audio))

@@ -86,15 +86,14 @@ async def create_voice(
             return _body(await gateway.voices.create(form.id, form.name, sample, form.transcript))
 
 
-@router.get("/v1/audio/voices/{voice_id}", summary="Show a voice")
+@router.get("/v1/audio/voices/{voice_id:path}", summary="Show a voice")
 async def get_voice(voice_id: str, gateway: TheGateway) -> VoiceBody:
     return _body(await gateway.voices.get(voice_id))
 
 
-@router.delete("/v1/audio/voices/{voice_id}", summary="Delete a stored voice", dependencies=DOCUMENTED_KEY)
+@router.delete("/v1/audio/voices/{voice_id:path}", summary="Delete a stored voice", dependencies=DOCUMENTED_KEY)
 async def delete_voice(voice_id: str, gateway: TheGateway) -> VoiceDeleted:
-    await gateway.voices.delete(voice_id)
-    return VoiceDeleted(id=voice_id)
+    return VoiceDeleted(id=await gateway.voices.delete(voice_id))
 
 
 def _body(voice: VoiceResource) -> VoiceBody:
