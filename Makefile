@@ -23,11 +23,12 @@ setup: $(VENV)/.dev ## Install everything for development into .venv
 run: $(VENV)/.run ## Start the four processes on this machine and say where they listen
 	@exec $(BIN)/voxline serve $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
-# The one test that needs node, and a package from npm, is for machines that have them.
-WITHOUT_NODE := $(if $(shell command -v npm),,--ignore tests/pipeline/test_openai_node.py)
-
 test: $(VENV)/.dev ## Run the tests; no GPU, no download
-	@$(BIN)/python -m pytest -q -m 'not gpu and not vllm and not smoke' $(WITHOUT_NODE) $(ARGS)
+	@$(BIN)/python -m pytest -q -m 'not gpu and not vllm and not smoke and not clients' $(ARGS)
+
+.PHONY: test-clients
+test-clients: $(VENV)/.dev ## Speak with clients of other makers; fetches them from npm and PyPI, once
+	@$(BIN)/python -m pytest -q -m clients $(ARGS)
 
 # Not ours to mend: what vllm and its torch warn of.
 VLLM_WARNINGS := -W ignore::DeprecationWarning -W ignore::FutureWarning -W ignore::ResourceWarning
