@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +14,8 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway.access.guard import Guard
 from services.gateway.access.keyring import Known
+from services.gateway.admission import AdmissionPolicy
+from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.http.connections import Connections
 from services.gateway.http.limits import HttpLimits
 from services.gateway.http.server import Address, HttpServer
@@ -21,11 +24,15 @@ from services.gateway.limits import ValueLimits
 from services.gateway.reply import Reply, Usage
 from services.gateway.request import SpeechRequest, TextPiece, TextStreamRequest
 from services.gateway.rest.app import RestOptions, create_app
+from services.gateway.stages import Stages
+from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.voice import VoicePage, VoiceResource
 from services.runtime import request_context
 from services.runtime.errors import InvalidRequest, VoiceExists, VoiceNotFound
 from services.runtime.quoted import quoted
 from services.runtime.streams import peek
+
+from ..conftest import StageDoubles
 
 Step = bytes | Exception | asyncio.Event
 # The longest that anything is waited for, in seconds; far above what it takes.
@@ -211,3 +218,15 @@ async def ended(reader) -> bytes:
             while piece := await reader.read(2**16):
                 came += piece
     return came
+
+
+@pytest.fixture
+async def real_gateway(doubles: StageDoubles, tmp_path: Path, registry: CollectorRegistry) -> AsyncIterator[Gateway]:
+    """Over doubles of the stages. A module puts it in place of the scripted one."""
+    stages, store = Stages(doubles.targets, None), VoiceStore(f"sqlite:///{tmp_path}/voices.db")
+    gateway = Gateway(stages, store, SpeechOptions(AdmissionPolicy(2), 0.0), registry)
+    await gateway.start()
+    async with asyncio.timeout(PATIENCE):
+        await stages.until(lambda: not stages.reasons())
+    yield gateway
+    await gateway.stop()

@@ -7,10 +7,6 @@ import httpx
 import pytest
 
 from services.contract.generation import FinishReason
-from services.gateway.admission import AdmissionPolicy
-from services.gateway.gateway import Gateway, SpeechOptions
-from services.gateway.stages import Stages
-from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import TABLE, GenerationFailed, VoxlineError
 
 from ..conftest import outcome
@@ -31,17 +27,8 @@ MEDIA_TYPES = {
 
 
 @pytest.fixture
-async def gateway(doubles, tmp_path, registry):
-    """In place of the scripted one."""
-    stages = Stages(doubles.targets, None)
-    gateway = Gateway(
-        stages, VoiceStore(f"sqlite:///{tmp_path}/voices.db"), SpeechOptions(AdmissionPolicy(2), 0.0), registry
-    )
-    await gateway.start()
-    async with asyncio.timeout(PATIENCE):
-        await stages.until(lambda: not stages.reasons())
-    yield gateway
-    await gateway.stop()
+def gateway(real_gateway):
+    return real_gateway
 
 
 @pytest.mark.parametrize("encoding", MEDIA_TYPES)

@@ -1,20 +1,15 @@
 """A recording in the body of a speech request: it speaks, or the request is refused; it is never dropped."""
 
-import asyncio
 import base64
 
 import pytest
 
 from services.contract.design import Gender, Level
-from services.gateway.admission import AdmissionPolicy
-from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.reply import Usage
 from services.gateway.request import ReferenceVoice, Style
 from services.gateway.rest.app import RestOptions
 from services.gateway.rest.body_limits import BodyLimits
 from services.gateway.rest.openai.reference import AUDIO_FIELDS, TRANSCRIPT_FIELDS
-from services.gateway.stages import Stages
-from services.gateway.voices.store import VoiceStore
 
 SPEECH = "/v1/audio/speech"
 # Its base64 has the characters that alphabets differ in.
@@ -132,19 +127,6 @@ async def test_a_field_that_is_null_is_absent(client, gateway):
 async def test_the_reply_names_what_was_ignored(client, stream_format, fields, ignored):
     reply = await client.post(SPEECH, json={"input": "Hi.", "stream_format": stream_format} | fields)
     assert (reply.status_code, reply.headers.get("x-voxline-ignored")) == (200, ignored)
-
-
-@pytest.fixture
-async def real_gateway(doubles, tmp_path, registry):
-    """Over doubles of the stages."""
-    stages = Stages(doubles.targets, None)
-    store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
-    gateway = Gateway(stages, store, SpeechOptions(AdmissionPolicy(2), 0.0), registry)
-    await gateway.start()
-    async with asyncio.timeout(60):
-        await stages.until(lambda: not stages.reasons())
-    yield gateway
-    await gateway.stop()
 
 
 class TestOverStages:
