@@ -43,6 +43,9 @@ ASKED = {
     "Use a low pitch and a fast pace": levels(LOW, HIGH),
     "Talk like a fast-talking auctioneer": levels(speed=HIGH),
     "In a deep voice, read the following poem about a woman.": levels(pitch=LOW),
+    "Act like a fast-talking salesman": levels(speed=HIGH),
+    "Read in a slow and clear manner for language learners": levels(speed=LOW),
+    "Speak slowly: this is for language learners.": levels(speed=LOW),
     # Phrases without a verb.
     "A low voice, extremely slowly": levels(LOW, VERY_LOW),
     "slower": levels(speed=LOW),
@@ -75,6 +78,8 @@ ASKED = {
     "The narrator is a man with a deep voice": Style(MALE, LOW),
     "a woman's voice": Style(FEMALE),
     "Sound more feminine": Style(FEMALE),
+    "Use a deep, resonant male voice with a British accent": Style(MALE, LOW),
+    "You are an elderly woman speaking slowly": Style(FEMALE, speed=LOW),
     "Voice: a warm, elderly gentleman": Style(MALE),
     "female": Style(FEMALE),
     # What is set against something else.
@@ -105,6 +110,9 @@ NOT_ASKED = {
         "This was too fast",
         "No faster than usual",
         "Less slowly",
+        "Everything but slow",
+        "anything except a deep voice",
+        "Sound nothing like a woman",
     ],
     "other persons": [
         "a story about an old man",
@@ -136,6 +144,10 @@ NOT_ASKED = {
         "Speak to a man with a deep voice",
         "Talk about people who speak slowly",
         "Man, this is fun!",
+        "Talk to your grandfather, an old man",
+        "Voice: like a lady speaking to her neighbour, a man",
+        "Speak as if you were talking to a little girl",
+        "Target group: men",
         "Breakfast news for humans, with high spirits",
     ],
     "quoted text": [
@@ -176,6 +188,9 @@ NOT_ASKED = {
         "You're the man!",
         "Speak deep truths",
         "Quickly summarise the news",
+        "Slow and steady wins the race",
+        "slowly but surely",
+        "quick as a flash",
     ],
     "a part of the text only, or two ways at once": [
         "Start slowly, then get faster.",

@@ -62,7 +62,7 @@ _CLAUSES = re.compile(
 )
 _PHRASE_ENDS = f"{words.PITCH_NOUNS}|{words.SPEED_NOUNS}|{words.SPEAKERS}|{words.ANYBODY}"
 _COMMAS = re.compile(rf"\ban? {WORD}(?:, {WORD}){{1,4}}(?: {WORD}){{0,2}} (?:{_PHRASE_ENDS}){END}")
-_SOMEBODY_ELSE = re.compile(rf"{START}(?:about|of|who|whom|whose|from|for|to (?:an?|the)){END}")
+_SOMEBODY_ELSE = re.compile(rf"{START}(?:about|of|who|whom|whose|from|for|to){END}")
 _SUBJECT = re.compile(rf"(?:the|an?|this|that|he|she|it|they|we|i|his|her|their|my|someone|somebody|people|there){END}")
 
 Value = TypeVar("Value", Gender, Level)
@@ -70,7 +70,9 @@ Value = TypeVar("Value", Gender, Level)
 
 def style_of(instructions: str) -> Style:
     text = _QUOTED.sub(' " ', instructions.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
-    text = re.sub(r"\banything but\b", "not", re.sub(r"\bas (?:if|though)\b", "like", _IDIOMS.sub('"', text)))
+    text = re.sub(
+        r"\b(?:(?:any|every)thing|all) but\b", "not", re.sub(r"\bas (?:if|though)\b", "like", _IDIOMS.sub('"', text))
+    )
     wishes = Wishes()
     for sentence in re.split(r"[.!?;\n]+", text):
         wishes.add(_of_sentence(" ".join(sentence.split())))
@@ -130,6 +132,7 @@ class _Reader:
             heading["sign"].strip() or of_value(heading["noun"], heading["value"])
         ):
             self._heading = heading["noun"]
+            self._foreign = self._foreign or _speaks_of_others(heading["value"])
             self._asked.add(of_value(self._heading, heading["value"]))
         elif (parts := re.split("[:=]", clause, maxsplit=1))[1:]:
             self.read(parts[0].strip(), last=False)
@@ -137,14 +140,14 @@ class _Reader:
         elif led := _LED.match(clause):
             self._led, self.denied = True, False
             rest = clause[led.end() :]
-            self._foreign = self._foreign or bool(_SOMEBODY_ELSE.search(TO_LISTENERS.sub("", rest)))
+            self._foreign = self._foreign or _speaks_of_others(rest)
             self._asked.add(how(rest))
         elif clause:
             self._read_bare(clause, last)
 
     def _read_bare(self, clause: str, last: bool) -> None:
         if self._heading:
-            self._asked.add(of_value(self._heading, clause))
+            self._asked.add(Wishes() if self._foreign else of_value(self._heading, clause))
             return
         wish = bare(clause)
         if self.denied:
@@ -155,6 +158,10 @@ class _Reader:
             self._foreign = True
             if _SUBJECT.match(clause) and not self._led:
                 self._unled = Wishes()
+
+
+def _speaks_of_others(text: str) -> bool:
+    return bool(_SOMEBODY_ELSE.search(TO_LISTENERS.sub("", text)))
 
 
 def _changed(change: re.Match[str]) -> Wishes:
