@@ -18,7 +18,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from services.gateway.http.connections import Connections
-from services.gateway.http.refusal import HTTP_2, LARGE_HEAD, LATE_BODY, LATE_HEAD, MALFORMED, TOO_MANY_QUEUED, Refusal
+from services.gateway.http.refusal import (
+    HTTP_2,
+    LARGE_HEAD,
+    LATE_BODY,
+    LATE_HEAD,
+    MALFORMED,
+    TOO_MANY_QUEUED,
+    Refusal,
+    malformed,
+)
 from services.gateway.http.unframed import Unframed
 
 # A function in the scope of a request: closes its connection, so that no reply can be taken for a whole one.
@@ -33,6 +42,8 @@ _WORTH_BYTES = 16 * 1024
 _MAX_OVERHEAD = 16
 # Headers of an offer to go on in another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1).
 _OFFER = (b"upgrade", b"http2-settings")
+# Versions of HTTP.
+_WITHOUT_CHUNKS = ("0.9", "1.0")
 # For SO_LINGER: a connection that is closed is reset.
 _RESET = struct.pack("ii", 1, 0)
 
@@ -91,8 +102,8 @@ class Connection(HttpToolsProtocol):
         try:
             self._parse(data)
             self._check_size()
-        except (httptools.HttpParserError, _Refused):
-            self._refuse(self._refusal or MALFORMED)
+        except (httptools.HttpParserError, _Refused) as exc:
+            self._refuse(self._refusal or malformed(exc))
 
     def _parse(self, data: bytes) -> None:
         """httptools takes what follows the head of an offer for the other protocol. No offer is taken here: another
@@ -230,7 +241,7 @@ class Connection(HttpToolsProtocol):
         self._at(self.loop.time() + _LINGER_SECONDS, self.transport.close)
 
     def _break_off(self) -> None:
-        if self._running is not None and self._running.scope["http_version"] == "1.0":
+        if self._running is not None and self._running.scope["http_version"] in _WITHOUT_CHUNKS:
             # A close would end the body as a whole one ends.
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._end_requests()
@@ -245,7 +256,7 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
-        if cycle.scope["http_version"] == "1.0":
+        if cycle.scope["http_version"] in _WITHOUT_CHUNKS:
             app = Unframed(app, cycle)  # type: ignore[arg-type, assignment]  # uvicorn has types of its own for ASGI.
         self._begin = partial(super()._start_asgi_task, cycle, app)
         small = int(dict(self.headers).get(b"content-length", 0)) < _WORTH_BYTES

@@ -2,9 +2,13 @@
 
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http import HTTPStatus
+
+import httptools
+
+from services.runtime.quoted import shortened
 
 _LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -91,3 +95,10 @@ TOO_MANY_QUEUED = Refusal(
     "overloaded",
     "Too many requests wait on this connection for the reply to the first.",
 )
+
+
+def malformed(why: Exception) -> Refusal:
+    """`why`: of the parser. What our own functions raised in it is told nobody."""
+    if not isinstance(why, httptools.HttpParserError) or isinstance(why, httptools.HttpParserCallbackError):
+        return MALFORMED
+    return replace(MALFORMED, message=f"This is no HTTP request: {shortened(str(why))}.")

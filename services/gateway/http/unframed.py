@@ -1,4 +1,4 @@
-"""Replies to HTTP/1.0, which knows no chunks. uvicorn sends chunks to everybody."""
+"""Replies to HTTP/1.0 and older, which know no chunks. uvicorn sends chunks to everybody."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -105,11 +105,22 @@ async def test_a_head_over_the_limit_is_431(serve, connect, sent):
 
 
 @pytest.mark.parametrize(
-    "sent", [b"hello\r\n\r\n", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"]
+    ("sent", "says"),
+    [
+        (b"hello\r\n\r\n", "method"),
+        (b"\x16\x03\x01\x02\x00", "method"),
+        (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "Content-Length"),
+        (b"GET / HTTP/1.1\r\nA B: c\r\n\r\n", "header"),
+        (b"GET / HTTP/9.9\r\n\r\n", "version"),
+        (b"CONNECT " + b"a" * 9000 + b":1 HTTP/1.1\r\n\r\n", "no HTTP request"),
+    ],
 )
-async def test_what_is_no_http_is_400(serve, connect, sent):
+async def test_what_is_no_http_is_400_and_says_why(serve, connect, sent, says):
     reader, _ = await connect(await serve(), sent)
-    assert refused(await ended(reader)) == (400, "invalid_value")
+    reply = await ended(reader)
+    assert refused(reply) == (400, "invalid_value")
+    assert says in json.loads(reply.partition(b"\r\n\r\n")[2])["error"]["message"]
+    assert len(reply) < 500
 
 
 async def test_comments_on_chunks_are_bounded(serve, connect):

@@ -114,10 +114,12 @@ async def test_curl_with_prior_knowledge_ends(client):
 
 
 OLD = HEAD.replace(b"HTTP/1.1", b"HTTP/1.0") + BODIES["length"]
+OLDER = HEAD.replace(b"HTTP/1.1", b"HTTP/0.9") + BODIES["length"]
 
 
-async def test_http_1_0_gets_no_chunks(client, connect):
-    reader, _ = await connect(client, OLD)
+@pytest.mark.parametrize("sent", [OLD, OLDER, OLD.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")])
+async def test_http_1_0_gets_no_chunks(client, connect, sent):
+    reader, _ = await connect(client, sent)
     head, _, body = (await ended(reader)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert b"connection: close" in head

@@ -55,6 +55,13 @@ async def test_every_method_of_a_path_is_told(client):
     assert voices in refused.json()["error"]["message"]
 
 
+async def test_options_of_all_paths_says_all_methods(client, connect):
+    reader, _ = await connect(client, b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    reply = await ended(reader)
+    assert reply.startswith(b"HTTP/1.1 204")
+    assert b"allow: DELETE, GET, HEAD, OPTIONS, POST" in reply
+
+
 async def test_options_of_no_route_is_404(client):
     assert (await client.options("/nowhere")).status_code == 404
 
