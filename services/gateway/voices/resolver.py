@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from services.contract.design import DesignedVoice
+from services.contract.design import DesignedVoice, Level
 from services.contract.generation import HeardVoice, ModelVoice, Turn, VoiceInput
 from services.contract.model import BuiltInVoice, Capability
 from services.contract.tokenization import TokenizedRecording
@@ -16,6 +16,9 @@ from services.gateway.voices.references import References
 from services.gateway.voices.speaker_selection import SpeakerSelection
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import InvalidRequest, Unsupported
+
+# Asked for, and had: "deep" leaves a voice that is deeper.
+_SURPASSED = ((Level.LOW, Level.VERY_LOW), (Level.HIGH, Level.VERY_HIGH))
 
 
 class VoiceResolver:
@@ -72,7 +75,8 @@ class VoiceResolver:
     async def _designed(self, design: DesignedVoice, style: Style, model: Model) -> VoiceInput:
         require(model, Capability.DESIGN, "design a voice")
         said = {name: value for name, value in vars(style).items() if value is not None}
-        return await self._selection.select(replace(design, **said), model)
+        changes = {name: value for name, value in said.items() if (value, getattr(design, name)) not in _SURPASSED}
+        return await self._selection.select(replace(design, **changes), model)
 
 
 def require(model: Model, capability: Capability, what: str) -> None:

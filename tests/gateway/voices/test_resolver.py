@@ -151,6 +151,13 @@ async def test_style_changes_the_levels_of_a_designed_voice_but_no_gender_of_a_n
     assert (await resolver.resolve(voice, STYLE)).design == design
 
 
+async def test_a_level_that_is_asked_for_leaves_a_voice_that_has_more_of_it(resolver):
+    style = Style(pitch=Level.LOW, speed=Level.HIGH)
+    assert (await resolver.resolve(NamedVoice("onyx"), style)).design == DesignedVoice(
+        Gender.MALE, Level.VERY_LOW, Level.HIGH
+    )
+
+
 @pytest.mark.parametrize(
     ("voice", "heeded"),
     [
