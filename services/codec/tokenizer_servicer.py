@@ -1,6 +1,6 @@
 """TokenizerService: a file to a speaker and frames."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ from services.codec.audio.reference import Reference, ReferenceLimits, load_refe
 from services.codec.batching import Batcher, BatchPolicy
 from services.codec.codec import Heard
 from services.contract.model import Revision
-from services.contract.tokenization import TokenizedRecording
+from services.contract.tokenization import TokenizationRequest, TokenizedRecording
 from voxline.stages.v1 import tokenizer_pb2, tokenizer_pb2_grpc
 
 _WAITING_FILES = 16
@@ -35,19 +35,22 @@ class TokenizerServicer(tokenizer_pb2_grpc.TokenizerServiceServicer):
         self._reader = Batcher(self._read, _file_bytes, BatchPolicy(limit=1, capacity=_WAITING_FILES))
 
     async def Tokenize(  # noqa: N802
-        self, request: tokenizer_pb2.TokenizeRequest, context: object
-    ) -> tokenizer_pb2.TokenizeResponse:
-        self._revision.expect(Revision.from_proto(request.revision))
+        self, requests: AsyncIterator[tokenizer_pb2.TokenizeRequest], context: object
+    ) -> AsyncIterator[tokenizer_pb2.TokenizeResponse]:
+        request = await TokenizationRequest.from_protos(requests, self._limits.max_bytes)
+        self._revision.expect(request.revision)
         reference = await self._reader.run(request)
         heard = await self._listener.tokenize(reference.clip.samples)
-        return TokenizedRecording(heard.speaker, heard.frames, reference.clip.seconds, reference.flac).to_proto()
+        recording = TokenizedRecording(heard.speaker, heard.frames, reference.clip.seconds, reference.flac)
+        for response in recording.to_protos():
+            yield response
 
-    def _read(self, requests: Sequence[tokenizer_pb2.TokenizeRequest]) -> list[Reference]:
+    def _read(self, requests: Sequence[TokenizationRequest]) -> list[Reference]:
         return [
-            load_reference(request.audio, self._sample_rate, self._limits, keep=request.return_recording)
+            load_reference(b"".join(request.pieces), self._sample_rate, self._limits, keep=request.keep)
             for request in requests
         ]
 
 
-def _file_bytes(request: tokenizer_pb2.TokenizeRequest) -> float:
-    return len(request.audio)
+def _file_bytes(request: TokenizationRequest) -> float:
+    return request.size

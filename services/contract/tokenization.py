@@ -1,10 +1,56 @@
-"""What a tokenizer stage makes of a recording."""
+"""What a tokenizer stage is asked, and what it makes of a recording."""
 
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.contract.frames import Frames
+from services.contract.model import Revision
 from services.contract.speaker import Speaker
+from services.runtime.errors import TooLarge
 from voxline.stages.v1 import tokenizer_pb2
+
+# Of a recording, in one message: what is copied in one go holds up all else.
+_PIECE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class TokenizationRequest:
+    """`pieces`: of a whole file; `keep`: give the recording back."""
+
+    pieces: Sequence[bytes]
+    revision: Revision = Revision()
+    keep: bool = False
+
+    @classmethod
+    def of(cls, audio: bytes, revision: Revision, keep: bool = False) -> "TokenizationRequest":
+        return cls(tuple(_cut(audio)), revision, keep)
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.pieces))
+
+    def to_protos(self) -> Iterator[tokenizer_pb2.TokenizeRequest]:
+        first = tokenizer_pb2.TokenizeRequest(revision=self.revision.to_proto(), return_recording=self.keep)
+        for piece in self.pieces:
+            first.audio = piece
+            yield first
+            first = tokenizer_pb2.TokenizeRequest()
+
+    @classmethod
+    async def from_protos(
+        cls, messages: AsyncIterator[tokenizer_pb2.TokenizeRequest], most: int
+    ) -> "TokenizationRequest":
+        """Raises TooLarge at the piece that makes it more than `most` bytes."""
+        first, size = tokenizer_pb2.TokenizeRequest(), 0
+        pieces: list[bytes] = []
+        async for message in messages:
+            if not pieces:
+                first = message
+            pieces.append(message.audio)
+            size += len(message.audio)
+            if size > most:
+                raise TooLarge(f"the audio has more than the {most} bytes that are allowed", field="audio")
+        return cls(pieces, Revision.from_proto(first.revision), first.return_recording)
 
 
 @dataclass(frozen=True)
@@ -16,19 +62,27 @@ class TokenizedRecording:
     seconds: float
     recording: bytes = b""
 
-    def to_proto(self) -> tokenizer_pb2.TokenizeResponse:
-        return tokenizer_pb2.TokenizeResponse(
-            speaker=self.speaker.whole_to_proto(),
-            frames=self.frames.to_proto(),
-            duration_seconds=self.seconds,
-            recording=self.recording,
+    def to_protos(self) -> Iterator[tokenizer_pb2.TokenizeResponse]:
+        response = tokenizer_pb2.TokenizeResponse(
+            speaker=self.speaker.whole_to_proto(), frames=self.frames.to_proto(), duration_seconds=self.seconds
         )
+        for piece in _cut(self.recording):
+            response.recording = piece
+            yield response
+            response = tokenizer_pb2.TokenizeResponse()
 
     @classmethod
-    def from_proto(cls, message: tokenizer_pb2.TokenizeResponse) -> "TokenizedRecording":
+    def from_protos(cls, messages: Sequence[tokenizer_pb2.TokenizeResponse]) -> "TokenizedRecording":
+        """At least one."""
+        first = messages[0]
         return cls(
-            Speaker.from_proto(message.speaker),
-            Frames.from_proto(message.frames),
-            message.duration_seconds,
-            message.recording,
+            Speaker.from_proto(first.speaker),
+            Frames.from_proto(first.frames),
+            first.duration_seconds,
+            b"".join(message.recording for message in messages),
         )
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    """At least one piece."""
+    return (data[start : start + _PIECE_BYTES] for start in range(0, max(1, len(data)), _PIECE_BYTES))

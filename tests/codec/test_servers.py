@@ -22,7 +22,7 @@ from services.contract.families.spark import SparkSpeaker, codec_revision
 from services.contract.frames import CodeFormat, FrameFormat, Frames
 from services.contract.model import Revision, ServedModel
 from services.contract.speaker import Speaker
-from services.contract.tokenization import TokenizedRecording
+from services.contract.tokenization import TokenizationRequest, TokenizedRecording
 from services.runtime.calls import duplex, unary
 from services.runtime.channel import open_channel
 from services.runtime.errors import (
@@ -62,8 +62,13 @@ class Running:
 
     async def tokenize(self, audio: bytes, keep: bool = False, revision: Revision = Revision()) -> TokenizedRecording:
         stub = tokenizer_pb2_grpc.TokenizerServiceStub(self.channel)
-        request = tokenizer_pb2.TokenizeRequest(audio=audio, return_recording=keep, revision=revision.to_proto())
-        return TokenizedRecording.from_proto(await unary(stub.Tokenize, request))
+        request = TokenizationRequest.of(audio, revision, keep)
+
+        async def pieces() -> AsyncGenerator[tokenizer_pb2.TokenizeRequest, None]:
+            for piece in request.to_protos():
+                yield piece
+
+        return TokenizedRecording.from_protos(await collected(duplex(stub.Tokenize, pieces())))
 
     def call(
         self, requests: AsyncGenerator[detokenizer_pb2.DetokenizeRequest, None]

@@ -18,10 +18,10 @@ from services.codec.detokenizer_servicer import DetokenizerServicer
 from services.contract.detokenization import Chunk, DetokenizationConfig
 from services.contract.frames import CodeFormat, Frames
 from services.contract.generation import Finish, FinishReason, GenerationRequest, ModelVoice, Progress
-from services.contract.model import Revision, ServedModel
+from services.contract.model import ServedModel
 from services.contract.model_servicer import ModelServicer
 from services.contract.speaker import Speaker, SpeakerStore
-from services.contract.tokenization import TokenizedRecording
+from services.contract.tokenization import TokenizationRequest, TokenizedRecording
 from services.llm.servicer import LlmServicer
 from services.runtime.audio import Audio
 from services.runtime.channel import MAX_MESSAGE_BYTES
@@ -154,13 +154,19 @@ class _Tokenizer(tokenizer_pb2_grpc.TokenizerServiceServicer):
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
-    async def Tokenize(self, request, context):
+    async def Tokenize(self, request_iterator, context):
         self._replica.recordings += 1
+        request = await TokenizationRequest.from_protos(request_iterator, 2**25)
         family = self._replica.family
-        family.served.revision.expect(Revision.from_proto(request.revision))
+        family.served.revision.expect(request.revision)
         assert family.speaker is not None
-        recording = request.audio if request.return_recording else b""
-        return TokenizedRecording(family.speaker, family.served.frames.zeros(0), 1.0, recording).to_proto()
+        recording = b"".join(request.pieces) if request.keep else b""
+        for response in TokenizedRecording(family.speaker, family.served.frames.zeros(0), 1.0, recording).to_protos():
+            yield response
+
+
+# Methods that may bring a speaker's state.
+_SPEAKING = ("/voxline.stages.v1.LlmService/Generate", "/voxline.stages.v1.DetokenizerService/Detokenize")
 
 
 class _CountedStates(grpc.aio.ServerInterceptor):
@@ -171,7 +177,7 @@ class _CountedStates(grpc.aio.ServerInterceptor):
 
     async def intercept_service(self, continuation, details):
         handler = await continuation(details)
-        if handler is None or not handler.request_streaming or not details.method.startswith("/voxline.stages."):
+        if handler is None or details.method not in _SPEAKING:
             return handler
 
         async def counted(requests):

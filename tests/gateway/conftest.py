@@ -38,7 +38,7 @@ from services.contract.model import (
 )
 from services.contract.model_servicer import ModelServicer
 from services.contract.speaker import Speaker, SpeakerStore
-from services.contract.tokenization import TokenizedRecording
+from services.contract.tokenization import TokenizationRequest, TokenizedRecording
 from services.gateway.access.principal import EVERYBODY, entered
 from services.gateway.decoding import Decoding
 from services.gateway.generation import Generation
@@ -169,15 +169,18 @@ class TokenizerDouble(Double, tokenizer_pb2_grpc.TokenizerServiceServicer):
         super().__init__(model(tokenizer=TOKENIZER))
         self.calls = 0
 
-    async def Tokenize(self, request, context):
+    async def Tokenize(self, request_iterator, context):
         self.calls += 1
-        self.model.revision.expect(Revision.from_proto(request.revision))
+        request = await TokenizationRequest.from_protos(request_iterator, 2**25)
+        audio = b"".join(request.pieces)
+        self.model.revision.expect(request.revision)
         await self.before(0)
-        if request.audio.startswith(b"bad"):
+        if audio.startswith(b"bad"):
             raise InvalidRequest("This is no audio.", field="audio")
-        speaker = speaker_of(len(request.audio), *request.audio[:3])
-        recording = request.audio if request.return_recording else b""
-        return TokenizedRecording(speaker, Frames.of_codes(list(request.audio)), 1.0, recording).to_proto()
+        speaker = speaker_of(len(audio), *audio[:3])
+        recording = audio if request.keep else b""
+        for response in TokenizedRecording(speaker, Frames.of_codes(list(audio)), 1.0, recording).to_protos():
+            yield response
 
 
 class LlmDouble(Double):

@@ -17,8 +17,8 @@ from voxline.stages.v1 import (
     detokenizer_pb2_grpc,
     llm_pb2,
     llm_pb2_grpc,
-    tokenizer_pb2,
-    tokenizer_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
 )
 
 # Only against hanging.
@@ -38,16 +38,16 @@ class Script:
     time_remaining: float | None = None
 
 
-class Tokenizer(tokenizer_pb2_grpc.TokenizerServiceServicer):
+class Model(model_pb2_grpc.ModelServiceServicer):
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    async def Tokenize(self, request, context):
+    async def GetModel(self, request, context):
         self._script.metadata = dict(context.invocation_metadata())
         self._script.time_remaining = context.time_remaining()
         if self._script.error is not None:
             raise self._script.error
-        return tokenizer_pb2.TokenizeResponse(duration_seconds=len(request.audio))
+        return model_pb2.Model(id="small")
 
 
 class Llm(llm_pb2_grpc.LlmServiceServicer):
@@ -97,8 +97,8 @@ class Stage:
             await self.script.closed.wait()
 
     @property
-    def tokenize(self):
-        return tokenizer_pb2_grpc.TokenizerServiceStub(self.channel).Tokenize
+    def get_model(self):
+        return model_pb2_grpc.ModelServiceStub(self.channel).GetModel
 
     @property
     def generate(self):
@@ -112,8 +112,8 @@ class Stage:
 def services(script: Script) -> list[Service]:
     return [
         Service(
-            "voxline.stages.v1.TokenizerService",
-            lambda server: tokenizer_pb2_grpc.add_TokenizerServiceServicer_to_server(Tokenizer(script), server),
+            "voxline.stages.v1.ModelService",
+            lambda server: model_pb2_grpc.add_ModelServiceServicer_to_server(Model(script), server),
         ),
         Service(
             "voxline.stages.v1.LlmService",

@@ -9,7 +9,7 @@ from services.runtime.calls import duplex, duplex_of_one, unary
 from services.runtime.errors import DeadlineExceeded, InvalidRequest
 from services.runtime.request_context import RequestContext, entered
 from services.runtime.streams import collected
-from voxline.stages.v1 import detokenizer_pb2, llm_pb2, tokenizer_pb2
+from voxline.stages.v1 import detokenizer_pb2, llm_pb2, model_pb2
 
 
 async def requests(sizes: list[int]) -> AsyncGenerator:
@@ -77,7 +77,7 @@ async def test_a_reader_that_leaves_cancels_a_duplex(stage) -> None:
 async def test_ids_and_deadline_are_forwarded(stage) -> None:
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
     with entered(RequestContext.from_metadata({"x-request-id": "mine", "traceparent": trace}, 1000.0)):
-        await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest())
+        await unary(stage.get_model, model_pb2.GetModelRequest())
     assert stage.script.metadata["x-request-id"] == "mine"
     assert stage.script.metadata["traceparent"] == trace
     # gRPC tells it by the wall clock as it stood when the process began; a machine may have set its clock since.

@@ -9,7 +9,7 @@ from services.runtime import errors
 from services.runtime.calls import duplex_of_one, unary
 from services.runtime.errors import TABLE, GenerationFailed, StageUnavailable, VoxlineError, of_stage, to_openai
 from services.runtime.streams import collected
-from voxline.stages.v1 import llm_pb2, tokenizer_pb2
+from voxline.stages.v1 import llm_pb2, model_pb2
 
 
 def subclasses() -> list[type[VoxlineError]]:
@@ -38,7 +38,7 @@ def arriving() -> list[type[VoxlineError]]:
 async def test_an_error_raised_in_a_stage_arrives_as_itself(stage, cls: type[VoxlineError]) -> None:
     stage.script.error = cls("what happened", field="audio", retry_after=2.5)
     with pytest.raises(cls) as caught:
-        await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
+        await unary(stage.get_model, model_pb2.GetModelRequest())
     assert (caught.value.message, caught.value.field, caught.value.retry_after) == ("what happened", "audio", 2.5)
 
 
@@ -55,7 +55,7 @@ async def test_an_error_after_the_first_response_arrives_as_itself(stage, cls: t
 async def test_an_unforeseen_error_is_internal_and_tells_no_secret(stage) -> None:
     stage.script.error = RuntimeError("password=hunter2")
     with pytest.raises(GenerationFailed) as caught:
-        await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest())
+        await unary(stage.get_model, model_pb2.GetModelRequest())
     assert "hunter2" not in caught.value.message
 
 
@@ -82,7 +82,7 @@ CALLERS = ("text", "transcript", "audio", "sampling.temperature")
 async def test_only_a_field_that_the_caller_set_is_its_mistake(stage, cls, field) -> None:
     stage.script.error = cls("what happened", field=field)
     with pytest.raises(cls if field in CALLERS else GenerationFailed) as caught:
-        await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
+        await unary(stage.get_model, model_pb2.GetModelRequest())
     assert ("what happened" in caught.value.message) is (field in CALLERS)
 
 
@@ -93,7 +93,7 @@ async def test_only_a_field_that_the_caller_set_is_its_mistake(stage, cls, field
 async def test_what_a_stage_finds_wrong_with_us_is_not_the_callers_mistake(stage, cls, caplog) -> None:
     stage.script.error = cls("what happened", field="audio")
     with pytest.raises(GenerationFailed):
-        await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
+        await unary(stage.get_model, model_pb2.GetModelRequest())
     assert "what happened" in caplog.text
 
 

@@ -16,7 +16,7 @@ from services.runtime.errors import InvalidRequest
 from services.runtime.server import LIVENESS, READINESS, StageServer, run_until_stopped
 from services.runtime.settings import ServerSettings
 from services.runtime.streams import collected
-from voxline.stages.v1 import llm_pb2, llm_pb2_grpc, tokenizer_pb2
+from voxline.stages.v1 import llm_pb2, llm_pb2_grpc, model_pb2
 
 from .conftest import PATIENCE, Script, services
 
@@ -29,7 +29,7 @@ async def health(stage, name: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "voxline.stages.v1.LlmService", "voxline.stages.v1.TokenizerService", LIVENESS, READINESS]
+    "name", ["", "voxline.stages.v1.LlmService", "voxline.stages.v1.ModelService", LIVENESS, READINESS]
 )
 async def test_each_service_has_its_health(stage, name: str) -> None:
     assert await health(stage, name) == SERVING
@@ -59,13 +59,13 @@ async def test_reflection_lists_the_services(stage) -> None:
 
 
 async def test_metrics_count_each_outcome(stage) -> None:
-    await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
+    await unary(stage.get_model, model_pb2.GetModelRequest())
     stage.script.error = InvalidRequest("no", field="audio")
     with pytest.raises(InvalidRequest):
-        await unary(stage.tokenize, tokenizer_pb2.TokenizeRequest(audio=b"x"))
+        await unary(stage.get_model, model_pb2.GetModelRequest())
     url = f"http://127.0.0.1:{stage.server.metrics_port}/metrics"
     text = (await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())).decode()
-    method = 'method="/voxline.stages.v1.TokenizerService/Tokenize"'
+    method = 'method="/voxline.stages.v1.ModelService/GetModel"'
     assert f'voxline_rpc_requests_total{{code="OK",{method}}} 1.0' in text
     assert f'voxline_rpc_requests_total{{code="INVALID_ARGUMENT",{method}}} 1.0' in text
     assert f"voxline_rpc_in_flight{{{method}}} 0.0" in text

@@ -14,7 +14,7 @@ from services.runtime.server import StageServer
 from services.runtime.settings import ServerSettings, load_settings
 from services.runtime.tls import ChannelFiles
 from tests.certificates import NAME, Authority
-from voxline.stages.v1 import tokenizer_pb2, tokenizer_pb2_grpc
+from voxline.stages.v1 import model_pb2, model_pb2_grpc
 
 from .conftest import Script, services
 
@@ -52,14 +52,14 @@ async def channel(server, tls):
         yield channel
 
 
-async def call(channel) -> float:
-    stub = tokenizer_pb2_grpc.TokenizerServiceStub(channel)
-    return (await unary(stub.Tokenize, tokenizer_pb2.TokenizeRequest(audio=b"abc"))).duration_seconds
+async def call(channel) -> str:
+    stub = model_pb2_grpc.ModelServiceStub(channel)
+    return (await unary(stub.GetModel, model_pb2.GetModelRequest())).id
 
 
 async def test_who_is_known_is_served(server, ours):
     async with channel(server, shown(ours, ours)) as opened:
-        assert await call(opened) == 3
+        assert await call(opened) == "small"
 
 
 @pytest.mark.parametrize("who", ["plain", "nameless", "of another authority", "trusts another", "another name"])
@@ -94,10 +94,10 @@ async def test_half_a_pair_leaves_the_old_one_in_use(server, ours, theirs, tmp_p
     used = ours.file.parent / "server"
     new.key.replace(used.with_suffix(".key"))
     async with channel(server, shown(ours, ours)) as opened:
-        assert await call(opened) == 3
+        assert await call(opened) == "small"
     new.certificate.replace(used.with_suffix(".pem"))
     async with channel(server, shown(theirs, ours)) as opened:
-        assert await call(opened) == 3
+        assert await call(opened) == "small"
 
 
 async def test_probes_ask_health_without_tls(server):
@@ -106,7 +106,7 @@ async def test_probes_ask_health_without_tls(server):
         answer = await stub.Check(health_pb2.HealthCheckRequest(service="readiness"))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await tokenizer_pb2_grpc.TokenizerServiceStub(plain).Tokenize(tokenizer_pb2.TokenizeRequest())
+            await model_pb2_grpc.ModelServiceStub(plain).GetModel(model_pb2.GetModelRequest())
         assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

@@ -1,11 +1,16 @@
 """The tokenizer stage: reference audio -> speaker and frames."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 import grpc
 
 from services.contract.model import Revision
-from services.contract.tokenization import TokenizedRecording
+from services.contract.tokenization import TokenizationRequest, TokenizedRecording
 from services.gateway.deadlines import Deadlines, Patience
 from services.runtime import calls
+from services.runtime.errors import GenerationFailed
+from services.runtime.streams import collected
 from voxline.stages.v1 import tokenizer_pb2, tokenizer_pb2_grpc
 
 
@@ -19,6 +24,14 @@ class TokenizerClient:
         """`audio`: a whole file; `keep`: give the recording back. Raises InvalidRequest or TooLarge with field `audio`,
         WrongRevision, the stage's other errors, and DeadlineExceeded as `Patience` does.
         """
-        request = tokenizer_pb2.TokenizeRequest(revision=revision.to_proto(), audio=audio, return_recording=keep)
-        call = calls.unary(self._stub.Tokenize, request)
-        return TokenizedRecording.from_proto(await self._patience.wait(call, self._deadlines.recording))
+        responses = calls.duplex(self._stub.Tokenize, _requests(TokenizationRequest.of(audio, revision, keep)))
+        async with aclosing(responses):
+            told = await self._patience.wait(collected(responses), self._deadlines.recording)
+        if not told:
+            raise GenerationFailed("The tokenizer stage ended without an answer.")
+        return TokenizedRecording.from_protos(told)
+
+
+async def _requests(request: TokenizationRequest) -> AsyncGenerator[tokenizer_pb2.TokenizeRequest, None]:
+    for message in request.to_protos():
+        yield message

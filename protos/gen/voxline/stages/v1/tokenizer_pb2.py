@@ -27,7 +27,7 @@ from voxline.stages.v1 import revision_pb2 as voxline_dot_stages_dot_v1_dot_revi
 from voxline.stages.v1 import speaker_pb2 as voxline_dot_stages_dot_v1_dot_speaker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!voxline/stages/v1/tokenizer.proto\x12\x11voxline.stages.v1\x1a\x1evoxline/stages/v1/frames.proto\x1a voxline/stages/v1/revision.proto\x1a\x1fvoxline/stages/v1/speaker.proto\"i\n\x0fTokenizeRequest\x12-\n\x08revision\x18\x01 \x01(\x0b\x32\x1b.voxline.stages.v1.Revision\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\x12\x18\n\x10return_recording\x18\x03 \x01(\x08\"\x97\x01\n\x10TokenizeResponse\x12+\n\x07speaker\x18\x01 \x01(\x0b\x32\x1a.voxline.stages.v1.Speaker\x12)\n\x06\x66rames\x18\x02 \x01(\x0b\x32\x19.voxline.stages.v1.Frames\x12\x18\n\x10\x64uration_seconds\x18\x03 \x01(\x01\x12\x11\n\trecording\x18\x04 \x01(\x0c\x32g\n\x10TokenizerService\x12S\n\x08Tokenize\x12\".voxline.stages.v1.TokenizeRequest\x1a#.voxline.stages.v1.TokenizeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!voxline/stages/v1/tokenizer.proto\x12\x11voxline.stages.v1\x1a\x1evoxline/stages/v1/frames.proto\x1a voxline/stages/v1/revision.proto\x1a\x1fvoxline/stages/v1/speaker.proto\"i\n\x0fTokenizeRequest\x12-\n\x08revision\x18\x01 \x01(\x0b\x32\x1b.voxline.stages.v1.Revision\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\x12\x18\n\x10return_recording\x18\x03 \x01(\x08\"\x97\x01\n\x10TokenizeResponse\x12+\n\x07speaker\x18\x01 \x01(\x0b\x32\x1a.voxline.stages.v1.Speaker\x12)\n\x06\x66rames\x18\x02 \x01(\x0b\x32\x19.voxline.stages.v1.Frames\x12\x18\n\x10\x64uration_seconds\x18\x03 \x01(\x01\x12\x11\n\trecording\x18\x04 \x01(\x0c\x32k\n\x10TokenizerService\x12W\n\x08Tokenize\x12\".voxline.stages.v1.TokenizeRequest\x1a#.voxline.stages.v1.TokenizeResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,5 +39,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKENIZERESPONSE']._serialized_start=263
   _globals['_TOKENIZERESPONSE']._serialized_end=414
   _globals['_TOKENIZERSERVICE']._serialized_start=416
-  _globals['_TOKENIZERSERVICE']._serialized_end=519
+  _globals['_TOKENIZERSERVICE']._serialized_end=523
 # @@protoc_insertion_point(module_scope)

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TokenizeRequest(_message.Message):
-    """One recording of one speaker."""
+    """A piece of a recording of one speaker."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -29,12 +29,12 @@ class TokenizeRequest(_message.Message):
     AUDIO_FIELD_NUMBER: _builtins.int
     RETURN_RECORDING_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
-    """A whole file in any common container (wav, flac, mp3, m4a, ogg, webm). Its first channel counts."""
+    """Joined: a whole file in any common container (wav, flac, mp3, m4a, ogg, webm). Its first channel counts."""
     return_recording: _builtins.bool
-    """Whether the recording shall come back, to be kept."""
+    """Whether the recording shall come back, to be kept. Of the first piece."""
     @_builtins.property
     def revision(self) -> _revision_pb2.Revision:
-        """What the caller expects to be served; empty parts fit any."""
+        """What the caller expects to be served; empty parts fit any. Of the first piece."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ Global___TokenizeRequest: _TypeAlias = TokenizeRequest  # noqa: Y015
 
 @_typing.final
 class TokenizeResponse(_message.Message):
-    """What the recording says about the speaker and its words."""
+    """What the recording says about the speaker and its words; all but `recording` in the first."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -64,7 +64,7 @@ class TokenizeResponse(_message.Message):
     duration_seconds: _builtins.float
     """Length of the recording as it was read."""
     recording: _builtins.bytes
-    """If asked for: the channel that counts, at its own rate and otherwise as it came, as mono FLAC. Tokenized again it
+    """If asked for, and joined: the channel that counts, at its own rate and otherwise as it came, as mono FLAC. Tokenized again it
     gives the same answer.
     """
     @_builtins.property

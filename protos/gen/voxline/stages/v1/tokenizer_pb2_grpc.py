@@ -35,7 +35,7 @@ class TokenizerServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.Tokenize = channel.unary_unary(
+        self.Tokenize = channel.stream_stream(
                 '/voxline.stages.v1.TokenizerService/Tokenize',
                 request_serializer=voxline_dot_stages_dot_v1_dot_tokenizer__pb2.TokenizeRequest.SerializeToString,
                 response_deserializer=voxline_dot_stages_dot_v1_dot_tokenizer__pb2.TokenizeResponse.FromString,
@@ -46,8 +46,11 @@ class TokenizerServiceServicer:
     """Recording -> speaker and frames.
     """
 
-    def Tokenize(self, request, context):
-        """INVALID_ARGUMENT names the field `audio` when it is no audio, silent, too short, too long or too large.
+    def Tokenize(self, request_iterator, context):
+        """One recording, in pieces of any size: what is large would hold up whatever else its process serves. The answer comes
+        once all of it is there, its recording in pieces too.
+
+        INVALID_ARGUMENT names the field `audio` when it is no audio, silent, too short, too long or too large.
         FAILED_PRECONDITION (WRONG_REVISION): another revision is served here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -57,7 +60,7 @@ class TokenizerServiceServicer:
 
 def add_TokenizerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Tokenize': grpc.unary_unary_rpc_method_handler(
+            'Tokenize': grpc.stream_stream_rpc_method_handler(
                     servicer.Tokenize,
                     request_deserializer=voxline_dot_stages_dot_v1_dot_tokenizer__pb2.TokenizeRequest.FromString,
                     response_serializer=voxline_dot_stages_dot_v1_dot_tokenizer__pb2.TokenizeResponse.SerializeToString,
@@ -75,7 +78,7 @@ class TokenizerService:
     """
 
     @staticmethod
-    def Tokenize(request,
+    def Tokenize(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -85,8 +88,8 @@ class TokenizerService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
+        return grpc.experimental.stream_stream(
+            request_iterator,
             target,
             '/voxline.stages.v1.TokenizerService/Tokenize',
             voxline_dot_stages_dot_v1_dot_tokenizer__pb2.TokenizeRequest.SerializeToString,

@@ -33,8 +33,11 @@ class TokenizerServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TokenizerServiceAsyncStub: ...
-    Tokenize: _grpc.UnaryUnaryMultiCallable[_tokenizer_pb2.TokenizeRequest, _tokenizer_pb2.TokenizeResponse]
-    """INVALID_ARGUMENT names the field `audio` when it is no audio, silent, too short, too long or too large.
+    Tokenize: _grpc.StreamStreamMultiCallable[_tokenizer_pb2.TokenizeRequest, _tokenizer_pb2.TokenizeResponse]
+    """One recording, in pieces of any size: what is large would hold up whatever else its process serves. The answer comes
+    once all of it is there, its recording in pieces too.
+
+    INVALID_ARGUMENT names the field `audio` when it is no audio, silent, too short, too long or too large.
     FAILED_PRECONDITION (WRONG_REVISION): another revision is served here.
     """
 
@@ -43,8 +46,11 @@ class TokenizerServiceAsyncStub(TokenizerServiceStub):
     """Recording -> speaker and frames."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Tokenize: _aio.UnaryUnaryMultiCallable[_tokenizer_pb2.TokenizeRequest, _tokenizer_pb2.TokenizeResponse]  # type: ignore[assignment]
-    """INVALID_ARGUMENT names the field `audio` when it is no audio, silent, too short, too long or too large.
+    Tokenize: _aio.StreamStreamMultiCallable[_tokenizer_pb2.TokenizeRequest, _tokenizer_pb2.TokenizeResponse]  # type: ignore[assignment]
+    """One recording, in pieces of any size: what is large would hold up whatever else its process serves. The answer comes
+    once all of it is there, its recording in pieces too.
+
+    INVALID_ARGUMENT names the field `audio` when it is no audio, silent, too short, too long or too large.
     FAILED_PRECONDITION (WRONG_REVISION): another revision is served here.
     """
 
@@ -54,10 +60,13 @@ class TokenizerServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Tokenize(
         self,
-        request: _tokenizer_pb2.TokenizeRequest,
+        request_iterator: _MaybeAsyncIterator[_tokenizer_pb2.TokenizeRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_tokenizer_pb2.TokenizeResponse, _abc.Awaitable[_tokenizer_pb2.TokenizeResponse]]:
-        """INVALID_ARGUMENT names the field `audio` when it is no audio, silent, too short, too long or too large.
+    ) -> _typing.Union[_abc.Iterator[_tokenizer_pb2.TokenizeResponse], _abc.AsyncIterator[_tokenizer_pb2.TokenizeResponse]]:
+        """One recording, in pieces of any size: what is large would hold up whatever else its process serves. The answer comes
+        once all of it is there, its recording in pieces too.
+
+        INVALID_ARGUMENT names the field `audio` when it is no audio, silent, too short, too long or too large.
         FAILED_PRECONDITION (WRONG_REVISION): another revision is served here.
         """
 
