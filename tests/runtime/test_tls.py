@@ -78,11 +78,11 @@ async def test_nobody_else_is(server, ours, theirs, who):
 
 async def test_renewed_files_are_for_who_comes_then(server, ours, theirs):
     async with channel(server, shown(ours, ours)) as before:
-        assert await call(before) == 3
+        assert await call(before) == "small"
         theirs.sign("server", into=ours.file.parent)
         async with channel(server, shown(theirs, ours)) as after:
-            assert await call(after) == 3
-        assert await call(before) == 3
+            assert await call(after) == "small"
+        assert await call(before) == "small"
     async with channel(server, shown(ours, ours)) as late:
         with pytest.raises(StageUnavailable):
             await call(late)
