@@ -9,6 +9,7 @@ import pytest
 from services.contract.design import Gender, Level
 from services.contract.sampling import Sampling
 from services.gateway.request import NamedVoice, Output, SpeechRequest, Style, Turn
+from services.gateway.rest.openai.instructions import style_of
 from services.gateway.rest.openai.speech import SpeechBody, to_speech
 
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm", "ogg", "webm", "m4a")
@@ -46,7 +47,8 @@ def test_every_field_arrives():
         temperature=0.5, top_k=10, top_p=0.9, repetition_penalty=1.2, max_tokens=100, min_tokens=None, seed=7
     )
     turn = Turn("Hi.", NamedVoice("anna"), Style(gender=Gender.MALE, speed=Level.VERY_LOW))
-    assert to_speech(body) == SpeechRequest((turn,), sampling, Output("flac", 16_000, 1.5), "tts-1")
+    style = style_of(body.instructions)
+    assert to_speech(body, style) == SpeechRequest((turn,), sampling, Output("flac", 16_000, 1.5), "tts-1")
 
 
 def test_native_is_the_rate_of_the_model():

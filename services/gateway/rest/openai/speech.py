@@ -1,5 +1,6 @@
 """POST /v1/audio/speech: a text, spoken."""
 
+import asyncio
 import re
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ from services.contract.sampling import Sampling
 from services.gateway.audio.encoders import ENCODERS
 from services.gateway.interface import SpeechGateway, renamed_fields
 from services.gateway.reply import Reply
-from services.gateway.request import NamedVoice, Output, ReferenceVoice, SpeechRequest, Turn
+from services.gateway.request import NamedVoice, Output, ReferenceVoice, SpeechRequest, Style, Turn
 from services.gateway.rest.dependencies import TheGateway
 from services.gateway.rest.middleware.entrance import DOCUMENTED_KEY
 from services.gateway.rest.openai import sse
@@ -34,6 +35,8 @@ IGNORED = "x-voxline-ignored"
 _MOST_NAMES = 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_UINT32 = 2**32 - 1
+# Characters.
+_SHORT_INSTRUCTIONS = 500
 _FIELDS = {"text": "input", "encoding": "response_format"} | {
     f"sampling.{name}": name for name in Sampling.__dataclass_fields__
 }
@@ -116,10 +119,17 @@ class SpeechBody(BaseModel):
     )
 
 
-def to_speech(body: SpeechBody, reference: ReferenceVoice | None = None) -> SpeechRequest:
+def to_speech(body: SpeechBody, style: Style = Style(), reference: ReferenceVoice | None = None) -> SpeechRequest:
     voice = body.voice.id if isinstance(body.voice, VoiceId) else body.voice
-    turn = Turn(body.input, reference or NamedVoice.parse(voice or ""), style_of(body.instructions or ""))
+    turn = Turn(body.input, reference or NamedVoice.parse(voice or ""), style)
     return SpeechRequest((turn,), _sampling(body), _output(body), body.model or "")
+
+
+async def _style(body: SpeechBody) -> Style:
+    """In a thread where it takes more than a millisecond, up to twenty."""
+    instructions = body.instructions or ""
+    short = len(instructions) < _SHORT_INSTRUCTIONS
+    return style_of(instructions) if short else await asyncio.to_thread(style_of, instructions)
 
 
 def _sampling(body: SpeechBody) -> Sampling:
@@ -203,5 +213,5 @@ async def create_speech(body: SpeechBody, gateway: TheGateway) -> Response:
         gateway.limits.check_instructions(body.instructions or "")
         reference = await reference_voice(fields, audio, transcript) if audio else None
         spoken = body if reference else await _with_voice(body, gateway)
-        reply = await gateway.speak(to_speech(spoken, reference))
+        reply = await gateway.speak(to_speech(spoken, await _style(body), reference))
     return _STREAM_FORMATS[body.stream_format or "audio"](reply, _told(body, reply, audio))
