@@ -11,13 +11,14 @@ FORM = "multipart/form-data"
 
 def as_it_is(headers: Headers) -> None:
     """Raises UnsupportedMediaType for a body that is compressed: few bytes may become any number."""
-    codings = ", ".join(headers.getlist("content-encoding")).strip()
-    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-    if has_body and codings.lower() not in ("", "identity"):
-        raise UnsupportedMediaType(
-            f"The body's Content-Encoding is {quoted(codings)}, which is not read here; send it as it is, without that "
-            "header."
-        )
+    if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return
+    for name, plain in (("Content-Encoding", ("", "identity")), ("Transfer-Encoding", ("", "chunked"))):
+        coding = ", ".join(headers.getlist(name)).strip()
+        if coding.lower() not in plain:
+            raise UnsupportedMediaType(
+                f"The body's {name} is {quoted(coding)}, which is not read here; send the body as it is, without that."
+            )
 
 
 def media_type(headers: Headers) -> str:

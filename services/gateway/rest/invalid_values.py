@@ -48,8 +48,11 @@ def field_of(problem: Problem) -> str | None:
 
 def told(field: str, problems: Sequence[Problem]) -> str:
     """`problems` of `field`. Where it may be one of several kinds, pydantic tells a problem for each."""
-    if any(problem["type"] == "missing" and problem["loc"][-1] == field for problem in problems):
-        return f"'{field}' is required."
+    missing = next((each for each in problems if each["type"] == "missing" and each["loc"][-1] == field), None)
+    if missing is not None:
+        # Where a form lacks it nothing is told of the rest.
+        sent = missing["input"]
+        return f"'{field}' is required" + (f"; {described(sent)} was sent." if isinstance(sent, Mapping) else ".")
     allowed = dict.fromkeys(_allowed(field, problem) for problem in problems)
     # What nests deeper lies inside of what was sent for the field, which the others tell.
     sent = max((problem for problem in problems), key=lambda problem: -len(problem["loc"]))["input"]

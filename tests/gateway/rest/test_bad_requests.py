@@ -19,6 +19,8 @@ from services.runtime.errors import (
     VoiceNotFound,
 )
 
+from .conftest import ended
+
 
 def checked(reply, status, code, param):
     """The message, once the rest has been checked."""
@@ -32,7 +34,9 @@ def checked(reply, status, code, param):
 @pytest.mark.parametrize(
     ("body", "param", "says"),
     [
-        ({}, "input", "'input' is required."),
+        ({}, "input", "'input' is required; an empty object was sent."),
+        ({"text": "Hi.", "voice": "x"}, "input", "'input' is required; an object with 'text', 'voice' was sent."),
+        ({str(n): n for n in range(99)}, "input", "'input' is required; an object with '0', '1', '2' was sent."),
         ({"input": ""}, "input", "empty"),
         ({"input": " \n\t"}, "input", "empty"),
         ({"input": 5}, "input", "it must be a string; 5 was sent."),
@@ -150,6 +154,14 @@ async def test_a_body_that_is_compressed_is_415_and_the_header_named(client, gat
     assert not gateway.requests
 
 
+async def test_chunks_that_are_compressed_are_415(client, connect):
+    head = b"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+    reader, _ = await connect(client, head + b"2\r\n\x1f\x8b\r\n0\r\n\r\n")
+    reply = await ended(reader)
+    assert reply.startswith(b"HTTP/1.1 415")
+    assert b"Transfer-Encoding is 'gzip, chunked'" in reply
+
+
 @pytest.mark.parametrize("headers", [{"content-encoding": "identity"}, {"content-encoding": ""}])
 async def test_a_body_as_it_is_may_say_so(client, headers):
     assert (await client.post("/v1/audio/speech", json={"input": "Hi."}, headers=headers)).status_code == 200
@@ -161,6 +173,7 @@ async def test_a_body_as_it_is_may_say_so(client, headers):
     [
         (b"input=Hi.", "application/x-www-form-urlencoded"),
         (b'{"input":"Hi."}', "text/plain"),
+        (b"--x", "multipart/form-data; boundary=x"),
         (b"RIFF\xff\xff\0\0", "audio/wav"),
         (b'{"input":"Hi."}', ""),
     ],
