@@ -20,7 +20,6 @@ _SPEECH_FIELDS = {
     "sample_rate": "audio_config.sample_rate_hertz",
     "audio": "voice.reference.audio",
     "transcript": "voice.reference.transcript",
-    "voice": "voice.name",
 }
 _VOICE_FIELDS = {"audio": "reference.audio", "transcript": "reference.transcript", "voice": "name"}
 _UPDATE_FIELDS = {"voice": "voice.name", "display_name": "voice.display_name", "transcript": "voice.transcript"}

@@ -44,8 +44,8 @@ def designed(**fields: int) -> pb.VoiceSelection:
             "6 is no level of speed; there are 1 (very low) to 5",
         ),
         ({"voice": named("voices/")}, "voice.name", "'voices/' names no voice; it reads like anna, or voices/anna"),
-        ({"voice": named("voices/bob")}, "voice.name", "There are alloy, ash, "),
-        ({"voice": named("x" * 5000)}, "voice.name", "There is no voice 'xxx"),
+        ({"voice": named("voices/bob")}, "voice", "There are alloy, ash, "),
+        ({"voice": named("x" * 5000)}, "voice", "There is no voice 'xxx"),
         ({"model": "gpt-9"}, "model", "'double' is served, by these names: 'double', 'tts-1'"),
         ({"model": "x" * 5000}, "model", "There is no model 'xxx"),
         (

@@ -78,7 +78,7 @@ async def test_voice_that_there_is_not_is_told_with_those_that_there_are(stub):
         grpc.aio.AioRpcError, match=r"no voice 'Nobody'\. There are alloy, .*verse, female, male;"
     ) as raised:
         await listened(stub.Synthesize(speech(voice=pb.VoiceSelection(name="voices/Nobody"))))
-    assert from_rpc_error(raised.value).field == "voice.name"
+    assert from_rpc_error(raised.value).field == "voice"
 
 
 async def test_page_token_of_another_form_is_refused(stub):
