@@ -35,6 +35,7 @@ IGNORED = "x-voxline-ignored"
 _MOST_NAMES = 20
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_UINT32 = 2**32 - 1
+_NO_STYLE = Style()
 # Characters.
 _SHORT_INSTRUCTIONS = 500
 _FIELDS = {"text": "input", "encoding": "response_format"} | {
@@ -119,7 +120,7 @@ class SpeechBody(BaseModel):
     )
 
 
-def to_speech(body: SpeechBody, style: Style = Style(), reference: ReferenceVoice | None = None) -> SpeechRequest:
+def to_speech(body: SpeechBody, style: Style = _NO_STYLE, reference: ReferenceVoice | None = None) -> SpeechRequest:
     voice = body.voice.id if isinstance(body.voice, VoiceId) else body.voice
     turn = Turn(body.input, reference or NamedVoice.parse(voice or ""), style)
     return SpeechRequest((turn,), _sampling(body), _output(body), body.model or "")
