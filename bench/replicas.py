@@ -65,6 +65,11 @@ class ReplicaProcess:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    async def status(self) -> int:
+        """Of its exit, once it has ended."""
+        assert self._process is not None
+        return await self._process.wait()
+
     async def stop(self) -> None:
         if self._process is not None and self._process.returncode is None:
             await self.kill()
@@ -124,13 +129,15 @@ async def running_replicas(counts: Mapping[str, int], model: Path = BUNDLED) -> 
 
 
 @asynccontextmanager
-async def running_gateway(targets: Targets, directory: Path, look_ahead: int | None = None) -> AsyncIterator[Gateway]:
-    """Ready; in this process, and for whoever enters it."""
+async def running_gateway(
+    targets: Targets, directory: Path, look_ahead: int | None = None, registry: CollectorRegistry | None = None
+) -> AsyncIterator[Gateway]:
+    """Ready; in this process, and for whoever enters it. `registry` receives its metrics."""
     stages = Stages(targets, look_ahead)
     store = VoiceStore(f"sqlite:///{directory}/voices.db")
     # Nobody is turned away: what is told here is what becomes of those who are in.
     options = SpeechOptions(AdmissionPolicy(wait_seconds=START_SECONDS))
-    gateway = Gateway(stages, store, options, CollectorRegistry())
+    gateway = Gateway(stages, store, options, registry or CollectorRegistry())
     await gateway.start()
     try:
         async with asyncio.timeout(START_SECONDS):
