@@ -21,12 +21,14 @@ from services.gateway.replacement import Replacement
 from services.gateway.reply import Usage
 from services.gateway.stages import Model, Stages
 from services.gateway.utterance import Utterance
-from services.runtime.errors import GenerationFailed, VoxlineError
+from services.runtime.errors import GenerationFailed, InvalidRequest, VoxlineError
 
 logger = logging.getLogger(__name__)
 
 # So often a segment is drawn before words without any frame are an error.
 _ATTEMPTS = 3
+# What of a caller's sampling may keep the model from speaking, the likeliest first.
+_SHAPING = ("max_tokens", "repetition_penalty", "temperature", "top_p", "top_k")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Generation:
         """Fills `out`. `usage.seed` is the reply's seed, `sampling.seed` the caller's, if it gave one.
 
         A generation without a frame is drawn again, and once also one that its usual limit cut, while nobody has heard
-        of it and the caller gave no seed. Raises what the LLM raises, and GenerationFailed where nothing is ever drawn.
+        of it and the caller gave no seed. Raises what the LLM raises; where nothing is ever drawn, InvalidRequest for
+        the caller's sampling, else GenerationFailed.
         """
         for attempt in range(_ATTEMPTS):
             seed = segment_seed(usage.seed, segment.place, attempt)
@@ -66,6 +69,8 @@ class Generation:
             cut = finish.reason is FinishReason.LENGTH
             if not out.end:
                 self._metrics.empty_generations.inc()
+                if cut:  # It takes as long again, and comes to the same.
+                    break
             elif not (cut and attempt == 0 and sampling.max_tokens is sampling.seed is None and not out.heard):
                 usage.truncated |= cut
                 self._metrics.truncated_segments.inc(cut)
@@ -73,7 +78,7 @@ class Generation:
                 return
             usage.retries += 1
             out.withdraw()
-        raise GenerationFailed("The model drew no speech for a part of the text.")
+        raise _nothing_drawn(sampling)
 
 
 class _Drawing:
@@ -124,6 +129,14 @@ class _Drawing:
         played = time.monotonic() - self._first_frames_at
         ahead = (self._out.end - pace.first_frames) / pace.frames_per_second - played
         return replace(pace, ahead_seconds=ahead)
+
+
+def _nothing_drawn(sampling: Sampling) -> VoxlineError:
+    for name in _SHAPING:
+        if (value := getattr(sampling, name)) is not None:
+            message = f"The model draws no speech with {name} {value}; leave it out for the model's own."
+            return InvalidRequest(message, field=f"sampling.{name}")
+    return GenerationFailed("The model drew no speech for a part of the text.")
 
 
 def segment_seed(seed: int, place: int, attempt: int) -> int:

@@ -9,7 +9,7 @@ from services.gateway.generation import Generation, Segment, segment_seed
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.reply import Usage
 from services.gateway.utterance import Utterance
-from services.runtime.errors import GenerationFailed
+from services.runtime.errors import GenerationFailed, InvalidRequest
 
 from .conftest import speaker_of
 
@@ -64,6 +64,14 @@ async def test_a_segment_that_stays_empty_fails(generation, stages, doubles):
     with pytest.raises(GenerationFailed, match="drew no speech"):
         await drawn(generation, stages, Sampling())
     assert len(doubles.llm.spoken) == 3
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "repetition_penalty", "temperature", "top_p", "top_k"])
+async def test_a_segment_that_stays_empty_by_the_callers_sampling_names_it(generation, stages, doubles, name):
+    doubles.llm.draws = lambda request: []
+    with pytest.raises(InvalidRequest, match=name) as raised:
+        await drawn(generation, stages, Sampling(**{name: 1}))
+    assert raised.value.field == f"sampling.{name}"
 
 
 def cut_first(times: int):
