@@ -97,9 +97,12 @@ class RpcInterceptor(_ServerInterceptor):
             try:
                 with entered_call:
                     yield
-            except (asyncio.CancelledError, GeneratorExit):
+            except asyncio.CancelledError as exc:
                 code = row(Cancelled("")).grpc
-                raise
+                if context.cancelled():
+                    raise
+                # By us: the caller waits for an end.
+                await context.abort(code, str(exc) or "The call was ended.")
             except grpc.aio.AbortError:
                 code = grpc.StatusCode.UNKNOWN
                 raise
@@ -183,14 +186,12 @@ def _wrapped(
             handler.stream_stream if handler.request_streaming else handler.unary_stream,
         )
 
-        async def respond(
-            request: object, context: "grpc.aio.ServicerContext[Request, Response]"
-        ) -> AsyncIterator[Response]:
+        async def respond(request: object, context: "grpc.aio.ServicerContext[Request, Response]") -> None:
             if method.startswith(_STAGES):
                 await context.send_initial_metadata(TAKEN_UP)
             async with around(context), aclosing(stream(late(request), context)) as responses:
                 async for response in responses:
-                    yield response
+                    await context.write(response)  # Not yielded: what ends the wait for a listener is raised here.
 
         make = (
             grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler

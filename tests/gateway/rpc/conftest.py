@@ -2,7 +2,6 @@
 
 import grpc
 import pytest
-from prometheus_client import CollectorRegistry
 
 from services.gateway.gateway import Gateway, SpeechOptions
 from services.gateway.rpc.model_servicer import ModelServicer
@@ -18,10 +17,14 @@ from voxline.v1 import text_to_speech_pb2_grpc as pb_grpc
 
 
 @pytest.fixture
-async def channel(stages, tmp_path):
-    registry = CollectorRegistry()
+def options():
+    return SpeechOptions(pause_seconds=0.0)
+
+
+@pytest.fixture
+async def channel(stages, tmp_path, options, registry):
     store = VoiceStore(f"sqlite:///{tmp_path}/voices.db")
-    gateway = Gateway(stages, store, SpeechOptions(pause_seconds=0.0), registry)
+    gateway = Gateway(stages, store, options, registry)
     await store.start()
     interceptor = RpcInterceptor(RpcMetrics(registry), MessageLimits(400_000, 1_000_000))
     server = grpc.aio.server(interceptors=[interceptor])
