@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
-from training.corpus.phones import INDEX, PHONES, SILENCE
+from training.corpus.phones import INDEX, SILENCE
 
 _FEWEST_LEAVES, _FEWEST_FRAMES = 4, 12
 
@@ -31,8 +31,7 @@ class Trees:
         """phones [N], features [N, D], sounds [N, S]: frames of the teacher. Makes `count` contents at most; a phone
         gets them in proportion to how much its frames differ in all.
         """
-        frames = {phone: np.flatnonzero(phones == phone) for phone in range(len(PHONES))}
-        heard = {phone: index for phone, index in frames.items() if len(index)}
+        heard = {int(phone): np.flatnonzero(phones == phone) for phone in np.unique(phones)}
         spread = {phone: float(sounds[index].var(0).sum()) * len(index) for phone, index in heard.items()}
         whole, spare = sum(spread.values()), count - _FEWEST_LEAVES * len(heard)
         trees: dict[int, DecisionTreeRegressor] = {}

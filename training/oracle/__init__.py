@@ -1,0 +1,1 @@
+"""What codes keep of natural speech, and how well text foretells them, before anything is trained."""
