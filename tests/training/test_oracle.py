@@ -157,7 +157,7 @@ def test_what_text_decides_is_foreseen_and_chance_is_not(heap: Heap) -> None:
     phones = heap.known.phones
     coins = np.random.default_rng(0).integers(0, 2, len(phones))
     by_text, by_chance = (
-        foresight.judge(foresight.train(heap, codes, len(PHONES), 0, passes=20), heap, codes, codes)
+        foresight.judge(foresight.train(heap, codes, len(PHONES), 0, passes=10), heap, codes, codes)
         for codes in (phones, coins)
     )
     assert by_text.entropy < 0.3 * by_text.usage
