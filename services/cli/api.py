@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Annotated
 
 import httpx
@@ -34,8 +35,11 @@ Body = Mapping[str, object] | Upload | None
 
 @dataclass(frozen=True)
 class Api:
+    """`read_seconds`: how long the server may say nothing."""
+
     url: str
     key: str = ""
+    read_seconds: float = READ_SECONDS
 
     @contextmanager
     def call(self, method: str, path: str, body: Body = None) -> Iterator[httpx.Response]:
@@ -56,8 +60,25 @@ class Api:
             raise Failure(f"{self.url} broke off: {exc}") from exc
 
     def _client(self) -> httpx.Client:
+        """Asks the proxies of the environment, but none for this machine. Raises Failure."""
+        if not self.key.isascii() or not self.key.isprintable():
+            raise Failure("The API key holds characters that no key has.")
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=httpx.Timeout(10.0, read=READ_SECONDS))
+        timeout = httpx.Timeout(10.0, read=self.read_seconds)
+        outside = not _is_this_machine(httpx.URL(self.url).host)
+        try:
+            return httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=outside)
+        except (ImportError, ValueError) as exc:
+            raise Failure(f"The proxy that the environment names cannot be used: {exc}") from exc
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @contextmanager

@@ -23,7 +23,7 @@ FAMILY = "spark"
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, help="Turn recordings into tokens and back; needs no server.")
 
-Threads = Annotated[int, typer.Option(min=1, help="CPU threads.")]
+Threads = Annotated[int, typer.Option(min=1, max=1024, help="CPU threads.")]
 Token = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -75,6 +75,8 @@ def decode(
 
     voxline codec decode anna.json -o anna-again.wav
     """
+    if output.suffix.lower() not in ("", ".wav"):
+        raise Failure(f"{output} is to be {output.suffix.removeprefix('.').upper()}, but only WAV is written here.")
     tokens = _voice_file(voice)
     detokenizer: Detokenizer[Any] = _load("detokenizer", find_model(model, revision), threads)
     try:

@@ -12,11 +12,14 @@ import httpx
 import typer
 from honcho.printer import Printer
 
+from services.cli.api import DEFAULT_URL
 from services.cli.failure import Failure
 from services.cli.model import PUBLISHED, find_model
 from services.cli.ports import Ports, held_ports
-from services.cli.stack import LOOPBACK, Stack, socket_directory
+from services.cli.stack import DATABASE, LOOPBACK, Stack, socket_directory
 from services.cli.supervisor import supervise
+from services.runtime.address import joined
+from services.runtime.environment import forgotten
 
 POLL_SECONDS = 0.2
 
@@ -33,15 +36,19 @@ def serve(
     model: ModelOption = None,
     revision: RevisionOption = "main",
     host: Annotated[str, typer.Option(help="Where the gateway listens; 0.0.0.0 lets other machines in.")] = LOOPBACK,
-    http_port: Annotated[int, typer.Option(help="Port of the REST API.")] = Ports.http,
-    port: Annotated[int, typer.Option(help="Port of the gRPC API.")] = Ports.grpc,
+    http_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the REST API.")] = Ports.http,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the gRPC API.")] = Ports.grpc,
     any_ports: Annotated[bool, typer.Option("--any-ports", help="Take free ports for both APIs.")] = False,
     engine: Annotated[
         str, typer.Option(help="What runs the LLM: cpu, transformers, vllm. Default: what suits the machine.")
     ] = "",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of each stage.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads of each stage.")] = None,
     database: Annotated[
-        str, typer.Option(help="URL of the voice store. Default: a file in var/gateway, from where you stand.")
+        str,
+        typer.Option(
+            envvar=DATABASE,
+            help="URL of the voice store. Default: a file in var/gateway, from where you stand.",
+        ),
     ] = "",
 ) -> None:
     """Start Voxline on this machine: tokenizer, llm, detokenizer and gateway.
@@ -53,6 +60,10 @@ def serve(
     setting of a process is an environment variable too, for instance VOXLINE_LLM_LOG_LEVEL=debug;
     `python -m services.llm --help` lists them.
     """
+    host = host.removeprefix("[").removesuffix("]")
+    os.environ.pop(DATABASE, None)  # The option takes its place.
+    for line in forgotten(os.environ):
+        print(f"voxline: {line}", file=sys.stderr, flush=True)
     with ExitStack() as held:
         ports = held.enter_context(held_ports(host)) if any_ports else Ports(http_port, port)
         ports.check(host)
@@ -88,9 +99,10 @@ async def announce(stack: Stack) -> None:
     await until_ready(stack.url)
     body = json.dumps({"input": "Hello, this is Voxline."})
     print(
-        f"\nVoxline is ready: {stack.url} (REST), {stack.host}:{stack.ports.grpc} (gRPC). Try:\n\n"
+        f"\nVoxline is ready: {stack.url} (REST), {joined(stack.host, stack.ports.grpc)} (gRPC). Try:\n\n"
         f"  curl {stack.url}/v1/audio/speech -o speech.mp3 \\\n"
-        f"    -H 'Content-Type: application/json' \\\n    -d {shlex.quote(body)}\n",
+        f"    -H 'Content-Type: application/json' \\\n    -d {shlex.quote(body)}\n"
+        + ("" if stack.url == DEFAULT_URL else f"\nThe commands of voxline find it by --url {stack.url}\n"),
         flush=True,
     )
 

@@ -10,8 +10,11 @@ from tempfile import TemporaryDirectory
 from services.cli import probes
 from services.cli.ports import Ports
 from services.cli.probes import Probe
+from services.runtime.address import joined
 
 LOOPBACK = "127.0.0.1"
+# No flag: everybody on the machine may read those, and it may hold a password.
+DATABASE = "VOXLINE_GATEWAY_DATABASE"
 STAGES = ("tokenizer", "llm", "detokenizer")
 # Nobody balances over a stack on one machine: no wait for callers to notice, and little patience at the end.
 _QUICK_END = ("--drain-seconds", "0", "--grace-seconds", "3")
@@ -47,8 +50,8 @@ class Stack:
 
     @property
     def url(self) -> str:
-        host = {"0.0.0.0": LOOPBACK, "::": LOOPBACK}.get(self.host, self.host)
-        return f"{'https' if self.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.ports.http}"
+        host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.host, self.host)
+        return f"{'https' if self.tls else 'http'}://{joined(host, self.ports.http)}"
 
     def programs(self) -> tuple[Program, ...]:
         """In the order in which they start, which does not matter: the gateway waits for its stages."""
@@ -59,7 +62,7 @@ class Stack:
             Program(
                 "gateway",
                 _command("services.gateway", self._gateway_flags()),
-                _free_metrics_port("gateway"),
+                _free_metrics_port("gateway") | ({DATABASE: self.database} if self.database else {}),
                 probes.of_gateway(self.url),
             ),
         )
@@ -84,7 +87,6 @@ class Stack:
             "--http-port": str(self.ports.http),
             "--port": str(self.ports.grpc),
             **{f"--{stage}": f"unix:{self.socket(stage)}" for stage in STAGES},
-            "--database": self.database,
         }
 
 

@@ -76,6 +76,10 @@ class Batcher(Generic[Item, Result]):
         """Items that no call has taken up yet."""
         return len(self._waiting)
 
+    @property
+    def computing(self) -> bool:
+        return bool(self._running)
+
     async def close(self) -> None:
         """Fails whatever is under way, and returns when the thread is done."""
         self._collector.cancel()
@@ -163,6 +167,7 @@ class TokenizeBatcher:
         policy = BatchPolicy(min(max_batch, tokenizer.batch_limit))
         self._tokenizer, self._metrics, self._watchdog = tokenizer, metrics, watchdog
         self._batcher: Batcher[NDArray[np.float64], Heard] = Batcher(self._tokenize, len, policy)
+        watchdog.busy = lambda: self._batcher.computing
         metrics.waiting.set_function(lambda: self._batcher.waiting)
 
     @property

@@ -97,6 +97,7 @@ class Gateway:
 
     def drain(self) -> None:
         self._draining = True
+        self._stages.drain()
 
     def ready(self) -> tuple[str, ...]:
         draining = ("The gateway is shutting down.",) if self._draining else ()

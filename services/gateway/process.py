@@ -54,7 +54,11 @@ class GatewayProcess:
         await self.gateway.start()
         await self.grpc.start(serving=False)
         self._following = asyncio.create_task(self._follow_readiness())
-        await self.http.start()
+        try:
+            await self.http.start()
+        except OSError:
+            await self.grpc.stop()  # Or else gRPC complains, at the end, that nobody has.
+            raise
 
     async def set_serving(self, serving: bool) -> None:
         await self._follow_no_more()

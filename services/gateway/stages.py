@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 _ASK_SECONDS = 2.0
 _ASK_AGAIN_SECONDS = 0.25
+# One answer that does not come may be that of a replica which has just stopped, beside others.
+_MISSES = 3
+# So often a stage that starts may be asked before it is worth a warning.
+_STARTING = 40
 # How often a stage that answers is asked again: another revision may be rolled out behind the same name.
 _REFRESH_SECONDS = 5.0
 # Stages that roll out disagree, now one and now another replica answering; for longer, none is left that fits.
@@ -67,7 +71,7 @@ class Model:
 
 class Stage:
     """One stage. `model` is its latest answer and stays when the stage is lost; `problem` says why it cannot be reached
-    now, empty when it can.
+    now, empty when it can; `ending`: it may go, because we do.
     """
 
     def __init__(self, name: str, target: str, tls: ChannelFiles | None) -> None:
@@ -77,7 +81,9 @@ class Stage:
         # What answered last, where it is not `model`.
         self._another: ServedModel | None = None
         self.problem = f"the {name} stage has not answered yet"
+        self.ending = False
         self._target = target
+        self._misses = 0
         self._stub = model_pb2_grpc.ModelServiceStub(self.channel)
         self._refresh = asyncio.Event()
 
@@ -105,13 +111,22 @@ class Stage:
                 answer = ServedModel.from_proto(await calls.unary(self._stub.GetModel, request, logging.DEBUG))
             except VoxlineError as exc:
                 said = exc.__cause__.details() if isinstance(exc.__cause__, grpc.aio.AioRpcError) else exc.message
-                self._now(f"the {self.name} stage does not answer", f"{self._target}: {said}")
+                self._missed(f"{self._target}: {said}")
                 return
+        self._misses = 0
         if getattr(answer, self.name) is None:
             self._now(f"what answers as the {self.name} stage is none", self._target)
         else:
             self._take(answer)
             self._now("", self._target)
+
+    def _missed(self, detail: str) -> None:
+        self._misses += 1
+        ready = self.channel.get_state() is grpc.ChannelConnectivity.READY
+        if not self.problem and ready and self._misses < _MISSES:
+            self.refresh()
+        else:
+            self._now(f"the {self.name} stage does not answer", detail)
 
     def _take(self, answer: ServedModel) -> None:
         """Another model only when it comes twice in turn: replicas of which some are rolled out answer one by one."""
@@ -123,8 +138,9 @@ class Stage:
 
     def _now(self, problem: str, detail: str) -> None:
         """Logs a change, with what callers need not know."""
-        if problem != self.problem:
-            level = logging.WARNING if problem else logging.INFO
+        starting = self.model is None and 0 < self._misses < _STARTING
+        if problem != self.problem or self._misses == _STARTING:
+            level = logging.WARNING if problem and not (starting or self.ending) else logging.INFO
             logger.log(level, "%s (%s)", problem or f"the {self.name} stage answers", detail)
         self.problem = problem
 
@@ -186,6 +202,11 @@ class Stages:
         await asyncio.gather(*self._watches, return_exceptions=True)
         for stage in self._all:
             await stage.channel.close(None)
+
+    def drain(self) -> None:
+        """A stage that goes from now on goes with us."""
+        for stage in self._all:
+            stage.ending = True
 
     def model(self) -> Model:
         """The one that all stages have agreed on last. Raises StageUnavailable until they do."""

@@ -1,7 +1,7 @@
 """A family's checkpoint on an engine: requests in, progress out."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 
 from services.contract.generation import GenerationRequest, Progress
 from services.llm.engines.engine import Engine
@@ -25,6 +25,9 @@ class LanguageModel:
         self._metrics = metrics
         self._max_waiting = max_waiting
         self._watchdog = watchdog
+        self._open = 0
+        # A sequence that the engine keeps though its caller has left: one step drops it.
+        watchdog.busy = lambda: engine.running + engine.waiting > self._open
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress, None]:
         """The speaker, frames, one finish: those together that are worth a message; where nobody says how the frames
@@ -37,7 +40,7 @@ class LanguageModel:
             return
         if self._engine.waiting >= self._max_waiting:
             raise Overloaded(f"{self._engine.waiting} generations wait already.")
-        with self._metrics.generation() as seen:
+        with self._opened(), self._metrics.generation() as seen:
             due = seen.watching(generation.due(request.pace))
             prompt, sampling = generation.prompt.ids, generation.sampling
             chunks = self._engine.generate(prompt, sampling, generation.stop_ids, due, generation.drawn)
@@ -48,6 +51,14 @@ class LanguageModel:
                     seen.end = generation.end
                     if progress != _NOTHING:
                         yield progress
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
 
     async def _next(self, chunks: AsyncGenerator[list[int], None]) -> list[int] | None:
         with self._watchdog.work():

@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import CollectorRegistry, start_http_server
 
+from services.runtime.address import joined
 from services.runtime.channel import KEEPALIVE_MS, MAX_MESSAGE_BYTES
 from services.runtime.interceptors import Entrance, RpcInterceptor, unguarded
 from services.runtime.message_size import MessageLimits
@@ -96,11 +97,14 @@ class StageServer:
         if settings.health_port is not None:
             self._probed = grpc.aio.server(options=_server_options(settings))
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probed)
-            self.health_port = self._probed.add_insecure_port(f"{settings.host}:{settings.health_port}")
+            self.health_port = self._probed.add_insecure_port(joined(settings.host, settings.health_port))
             await self._probed.start()
-        self._metrics, _ = start_http_server(
-            settings.metrics_port, settings.metrics_host or settings.host, self._registry
-        )
+        host = settings.metrics_host or settings.host
+        try:
+            self._metrics, _ = start_http_server(settings.metrics_port, host, self._registry)
+        except OSError as exc:
+            address = joined(host, settings.metrics_port)
+            raise OSError(f"Metrics cannot listen on {address}: {exc.strerror}.") from exc
         self.metrics_port = self._metrics.server_port
         await self._server.start()
         await self._health.set(LIVENESS, _HealthStatus.SERVING)
@@ -111,7 +115,7 @@ class StageServer:
     def _listen(self) -> int:
         """The port; 1 for a socket. Raises RuntimeError, and OSError for certificates that are no good."""
         settings = self._settings
-        address = f"{settings.host}:{settings.port}" if settings.socket is None else f"unix:{settings.socket}"
+        address = joined(settings.host, settings.port) if settings.socket is None else f"unix:{settings.socket}"
         if settings.tls is None:
             return self._server.add_insecure_port(address)
         return self._server.add_secure_port(address, ServerCertificate(settings.tls).for_grpc())
@@ -147,13 +151,23 @@ class Process(Protocol):
     async def stop(self, grace: float | None = None) -> None: ...
 
 
+# As a command line that cannot be carried out.
+_CANNOT_START = 2
+
+
 async def run_until_stopped(server: Process, failure: "asyncio.Future[None] | None" = None) -> int:
-    """Serves until SIGTERM or SIGINT (0), or until `failure` gets an exception (1). The exit status of the process."""
+    """Serves until SIGTERM or SIGINT (0), or until `failure` gets an exception (1); 2 where a port is taken. The exit
+    status of the process.
+    """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    await server.start()
+    try:
+        await server.start()
+    except (OSError, RuntimeError) as exc:
+        logger.critical("cannot start: %s", exc)
+        return _CANNOT_START
     _keep_from_collector()
     died: asyncio.Future[None] = loop.create_future() if failure is None else failure
     waiting = asyncio.ensure_future(stopped.wait())

@@ -9,6 +9,7 @@ from typing import Annotated, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.runtime.environment import of_kubernetes
 from services.runtime.tls import ServerFiles
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -65,6 +66,8 @@ Settings = TypeVar("Settings", bound=ServerSettings)
 
 def load_settings(cls: type[Settings], arguments: Sequence[str], program: str) -> Settings:
     """Exits with status 2 and one line per mistake, as a command line does."""
+    for name in _of_kubernetes(cls):
+        del os.environ[name]
     unknown = _unknown_environment(cls)
     if unknown:
         sys.exit(f"{program}: unknown environment variables: {', '.join(unknown)}")
@@ -74,6 +77,13 @@ def load_settings(cls: type[Settings], arguments: Sequence[str], program: str) -
     except ValidationError as exc:
         lines = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors()]
         sys.exit("\n".join(f"{program}: {line}" for line in lines))
+
+
+def _of_kubernetes(cls: type[ServerSettings]) -> list[str]:
+    """A service called like a program of ours gives all containers variables that look like settings of it."""
+    prefix = cls.model_config["env_prefix"].upper()
+    names = [name for name in os.environ if prefix and name.upper().startswith(prefix)]
+    return [name for name in names if of_kubernetes(name.upper().removeprefix(prefix), os.environ[name])]
 
 
 def _unknown_environment(cls: type[ServerSettings]) -> list[str]:

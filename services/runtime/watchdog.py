@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 # So often the clock is looked at before it runs out.
@@ -16,12 +17,13 @@ class Stalled(Exception):
 
 
 class Watchdog:
-    """Built in a running loop. `seconds`: without progress while somebody waits for work, counted on where one leaves
-    and another comes; 0 is for ever.
+    """Built in a running loop. `seconds`: without progress while somebody waits for work, or `busy` says that some is
+    under way whose caller has left; 0 is for ever.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self.busy: Callable[[], bool] = lambda: False
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
         self._waiting = 0
@@ -32,15 +34,17 @@ class Watchdog:
     def work(self) -> Iterator[None]:
         """While something is waited for; progress when it ends well."""
         self._waiting += 1
-        if self._waiting == 1 and self._seconds:
+        if self._next is None and self._seconds:
             self._start()
         try:
             yield
             self._still_for = 0.0
         finally:
-            self._waiting -= 1
-            if not self._waiting and self._next is not None:
-                self._next.cancel()
+            self._waiting -= 1  # Whether anything goes on without who has left, the next tick sees.
+
+    @property
+    def _idle(self) -> bool:
+        return not self._waiting and not self.busy()
 
     def _start(self) -> None:
         self._at = time.monotonic()
@@ -48,6 +52,9 @@ class Watchdog:
 
     def _tick(self) -> None:
         """Time in which this process stood still counts for no more than two ticks."""
+        if self._idle:
+            self._next = None
+            return
         self._still_for += min(time.monotonic() - self._at, 2 * self._seconds / _TICKS)
         if self._still_for < self._seconds:
             self._start()
@@ -67,7 +74,9 @@ def first_failure(*failures: "asyncio.Future[None]") -> "asyncio.Future[None]":
 
 
 def leave_if_stalled(watchdog: Watchdog, status: int) -> None:
-    """Ends the process here: the thread that hangs would be waited for."""
+    """Ends the process here, and its children: the thread that hangs would be waited for."""
     if watchdog.failed.done():
+        for child in multiprocessing.active_children():
+            child.kill()
         logging.shutdown()
         os._exit(status)

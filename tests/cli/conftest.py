@@ -72,8 +72,9 @@ class Voxline:
     def __init__(self, fake: FakeGateway) -> None:
         self._environment = {"VOXLINE_URL": fake.url}
 
-    def __call__(self, *arguments: object, stdin: str = "") -> Result:
-        return CliRunner().invoke(app, [str(each) for each in arguments], input=stdin, env=self._environment)
+    def __call__(self, *arguments: object, stdin: str | bytes = "", more: Mapping[str, str] | None = None) -> Result:
+        environment = self._environment | (more or {})
+        return CliRunner().invoke(app, [str(each) for each in arguments], input=stdin, env=environment)
 
 
 @pytest.fixture

@@ -34,7 +34,9 @@ def test_reply_is_written_and_the_format_is_the_suffix(gateway: FakeGateway, vox
     ("name", "options", "encoding"),
     [
         ("a.MP3", [], "mp3"),
-        ("a.ogg", [], "opus"),
+        ("a.ogg", [], "ogg"),
+        ("a.oga", [], "ogg"),
+        ("a.m4a", [], "m4a"),
         ("a.bin", ["--format", "pcm"], "pcm"),
         ("a", ["--format", "wav"], "wav"),
     ],

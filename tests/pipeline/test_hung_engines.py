@@ -12,8 +12,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from bench.replicas import PROGRAMS, ReplicaProcess, Replicas, running_gateway
+from services.contract.design import DesignedVoice, Gender
+from services.contract.generation import GenerationRequest, MadeUpVoice
 from services.gateway.request import ReferenceVoice
 from services.runtime.errors import StageUnavailable, VoxlineError
+from voxline.stages.v1 import llm_pb2, llm_pb2_grpc, tokenizer_pb2, tokenizer_pb2_grpc
 
 from .test_hung_replicas import SLOTS
 from .test_replacement import SPEECHES, Speech, all_spoken
@@ -105,3 +108,22 @@ async def test_a_recording_is_answered_where_the_only_tokenizer_hangs(stages: St
         assert registry.get_sample_value("voxline_gateway_active_streams") == 0
         file.unlink()
         await hung.start()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stage", ["llm", "tokenizer"])
+async def test_who_hangs_ends_though_all_who_waited_have_left(stages: Stack, tmp_path: Path, stage: str) -> None:
+    file = tmp_path / "hang"
+    (hung,) = await stages.started(HangingProcess(stage, file))
+    file.touch()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{hung.port}") as channel:
+        if stage == "llm":
+            call = llm_pb2_grpc.LlmServiceStub(channel).Generate(timeout=1)
+            config = GenerationRequest(text="How late is it?", voice=MadeUpVoice(DesignedVoice(Gender.MALE))).to_proto()
+            await call.write(llm_pb2.GenerateRequest(config=config))
+        else:
+            call = tokenizer_pb2_grpc.TokenizerServiceStub(channel).Tokenize(timeout=1)
+            await call.write(tokenizer_pb2.TokenizeRequest(audio=RECORDING.read_bytes()))
+        await call.done_writing()
+        assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert await hung.status() == 1

@@ -53,6 +53,26 @@ async def test_those_who_leave_do_not_hide_that_nothing_ends() -> None:
     assert isinstance(watchdog.failed.exception(), Stalled)
 
 
+async def test_work_whose_caller_has_left_for_good_is_watched_until_it_ends() -> None:
+    watchdog, ended = Watchdog(0.3), asyncio.Event()
+    watchdog.busy = lambda: not ended.is_set()
+
+    async def leave() -> None:
+        working = asyncio.create_task(hang(watchdog))
+        await asyncio.sleep(0)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    await leave()
+    ended.set()
+    await asyncio.sleep(0.6)
+    assert not watchdog.failed.done()
+    ended.clear()
+    await leave()
+    with pytest.raises(Stalled):
+        await watchdog.failed
+
+
 async def test_stage_that_works_lives_however_long_one_waits() -> None:
     watchdog = Watchdog(0.5)
     working = asyncio.create_task(hang(watchdog))

@@ -1,6 +1,7 @@
 """uvicorn on an event loop that it shares: it installs no signal handlers, and its start can be awaited."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from services.gateway.http.connections import Connections
 from services.gateway.http.limits import HttpLimits
 from services.gateway.http.listener import Listener
 from services.gateway.http.reader import ConnectionFactory
+from services.runtime.address import joined
 from services.runtime.tls import ServerCertificate
 
 
@@ -41,7 +43,7 @@ class HttpServer:
     async def start(self) -> None:
         """Raises OSError when the port is taken."""
         await anyio.lowlevel.checkpoint()  # At its first use anyio imports half of itself, for 70 ms.
-        listener = socket.create_server((self._address.host, self._address.port))
+        listener = self._listener()
         # asyncio sets TCP_NODELAY only on sockets that name their protocol. Without it the first audio of a reply waits
         # about 40 ms, until the client has acknowledged the headers.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -51,6 +53,16 @@ class HttpServer:
         started = asyncio.create_task(self._server.up.wait())
         await asyncio.wait((self._serving, started), return_when=asyncio.FIRST_COMPLETED)
         started.cancel()
+
+    def _listener(self) -> socket.socket:
+        host, port = self._address.host, self._address.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # As gRPC does: who listens on all addresses of IPv6 listens on those of IPv4 too.
+        both = host == "::" and socket.has_dualstack_ipv6()
+        try:
+            return socket.create_server((host, port), family=family, dualstack_ipv6=both)
+        except OSError as exc:
+            raise OSError(f"HTTP cannot listen on {joined(host, port)}: {os.strerror(exc.errno or 0)}.") from exc
 
     async def stop(self, grace: float) -> None:
         """Accepts no more connections, gives running replies `grace` seconds, then breaks them off."""

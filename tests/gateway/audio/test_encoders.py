@@ -49,16 +49,11 @@ def test_every_format_has_the_usual_rates(name, target, speech, chunks, decode):
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_any_chunking_gives_the_same_reply(name, whole, speech, chunks, decode):
+def test_any_chunking_gives_the_same_reply(name, whole, speech, chunks):
     source = speech(16000, 1.0)
     once = fold(ENCODERS[name](16000, 24000, whole=whole), iter([source]), whole)
     for seed in range(3):
-        cut = fold(ENCODERS[name](16000, 24000, whole=whole), chunks(source, seed), whole)
-        if name in ("opus", "ogg"):  # every Ogg stream has a random serial number
-            assert len(cut) == len(once)
-            assert np.array_equal(decode(cut, name).samples, decode(once, name).samples)
-        else:
-            assert cut == once
+        assert fold(ENCODERS[name](16000, 24000, whole=whole), chunks(source, seed), whole) == once
 
 
 @pytest.mark.parametrize("whole", [False, True])
