@@ -12,7 +12,9 @@ from voxline.stages.v1 import model_pb2, revision_pb2
 
 @dataclass(frozen=True)
 class Revision:
-    """Digests of what a model is made of; a part that is not known is empty and fits any."""
+    """Digests of what a model is made of; a part that is not known is empty and fits any. That of a codec that hears
+    recordings begins with the version of their cleaning and a hyphen.
+    """
 
     codec: str = ""
     llm: str = ""
@@ -39,6 +41,11 @@ class Revision:
         return hashlib.sha256("\n".join(self._parts).encode()).hexdigest()
 
     @property
+    def codec_files(self) -> str:
+        """`codec` without the version of the cleaning."""
+        return codec_files(self.codec)
+
+    @property
     def _parts(self) -> tuple[str, str]:
         return self.codec, self.llm
 
@@ -48,6 +55,11 @@ class Revision:
     @classmethod
     def from_proto(cls, message: revision_pb2.Revision) -> "Revision":
         return cls(message.codec, message.llm)
+
+
+def codec_files(codec: str) -> str:
+    """What a codec is made of, however it has recordings cleaned: a part of its revision."""
+    return codec.rpartition("-")[2]
 
 
 class Capability(Enum):

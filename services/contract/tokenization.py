@@ -9,6 +9,8 @@ from services.contract.speaker import Speaker
 from services.runtime.errors import TooLarge
 from voxline.stages.v1 import tokenizer_pb2
 
+# Version of what a tokenizer makes of a recording before it hears it, a part of the codec's revision.
+CLEANING = 1
 # Of a recording, in one message: what is copied in one go holds up all else.
 _PIECE_BYTES = 256 * 1024
 

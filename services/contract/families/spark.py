@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from services.contract.digests import digest
 from services.contract.speaker import Speaker
+from services.contract.tokenization import CLEANING
 from services.runtime.errors import InvalidRequest
 from voxline.stages.v1 import spark_pb2
 
@@ -23,7 +24,9 @@ def llm_revision(checkpoint: Path, cache: Path) -> str:
 
 
 def codec_revision(checkpoint: Path, cache: Path) -> str:
-    """Both halves of the codec; empty where the folder lacks a part of one. See `digest`."""
+    """Both halves of the codec, and how recordings are cleaned for it; empty where the folder lacks a part of one. See
+    `digest`.
+    """
     codec, features = checkpoint / "BiCodec", checkpoint / "wav2vec2-large-xlsr-53"
     files = [
         checkpoint / "config.yaml",
@@ -33,7 +36,8 @@ def codec_revision(checkpoint: Path, cache: Path) -> str:
         features / "preprocessor_config.json",
         _codec_weights(features),
     ]
-    return _revision(checkpoint, files, cache)
+    made_of = _revision(checkpoint, files, cache)
+    return made_of and f"{CLEANING}-{made_of}"
 
 
 def _codec_weights(folder: Path) -> Path:

@@ -15,9 +15,12 @@ _ATTEMPTS = 10
 
 
 async def adopt(engine: AsyncEngine, model_id: str, revision: Revision) -> None:
-    """`revision` knows both parts. What is kept for it already stays, and what it would replace goes."""
+    """`revision` knows both parts. What is kept for it already stays, and what it would replace goes. No recording was
+    cleaned then.
+    """
     assert revision.codec
     assert revision.llm
+    revision = Revision(revision.codec_files, revision.llm)
     for _ in range(_ATTEMPTS - 1):
         # Another gateway kept one of the same key meanwhile: the next time it is seen, and stays.
         with suppress(IntegrityError):

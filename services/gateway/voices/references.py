@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from contextlib import suppress
 
+from services.contract.model import codec_files
 from services.contract.tokenization import TokenizedRecording
 from services.gateway.stages import Model, Stages
 from services.gateway.voices.store import VoiceStore
@@ -43,14 +44,17 @@ class References:
         return await self._tokenized(audio, model, keep=True)
 
     async def of_voice(self, voice: StoredVoice, model: Model) -> TokenizedRecording:
-        """What the served codec makes of a stored voice: made again from its recording where another codec made it.
+        """What the served codec makes of a stored voice: made again from its recording where another codec made it, or
+        recordings were cleaned in another way.
 
-        Raises InvalidRequest for a voice whose recording was not kept.
+        Raises InvalidRequest for a voice of another codec whose recording was not kept.
         """
         if voice.codec_revision == model.revision.codec:
             return voice.tokens
         recording = await self._store.recording(voice.id, voice.owner)
         if recording is None:
+            if codec_files(voice.codec_revision) == model.revision.codec_files:
+                return voice.tokens
             raise InvalidRequest(
                 f"Voice '{voice.id}' was cloned with another codec, that of the model '{voice.model_id}' at that time, "
                 "and its recording was not kept. Delete it and create it again from its reference audio.",

@@ -158,7 +158,7 @@ class VoiceStore:
         return removed
 
     async def designed_speaker(self, model_id: str, revision: Revision, design: DesignedVoice) -> Speaker | None:
-        key = (model_id, revision.codec, revision.llm, _design_key(design))
+        key = (model_id, revision.codec_files, revision.llm, _design_key(design))
         async with self.sessions() as session:
             row = await session.get(DesignedSpeakerRow, key)
         return None if row is None else Speaker(row.speaker_state, row.global_tokens)
@@ -169,7 +169,7 @@ class VoiceStore:
         """The one that was kept first: `speaker`, or what another request or gateway kept in the meantime."""
         row = DesignedSpeakerRow(
             model_id=model_id,
-            codec_revision=revision.codec,
+            codec_revision=revision.codec_files,
             llm_revision=revision.llm,
             design=_design_key(design),
             global_tokens=speaker.global_tokens,

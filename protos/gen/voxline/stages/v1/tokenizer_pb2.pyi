@@ -29,7 +29,7 @@ class TokenizeRequest(_message.Message):
     AUDIO_FIELD_NUMBER: _builtins.int
     RETURN_RECORDING_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
-    """Joined: a whole file in any common container (wav, flac, mp3, m4a, ogg, webm). Its first channel counts."""
+    """Joined: a whole file in any common container (wav, flac, mp3, m4a, ogg, webm). The channel with the voice counts."""
     return_recording: _builtins.bool
     """Whether the recording shall come back, to be kept. Of the first piece."""
     @_builtins.property
@@ -64,8 +64,8 @@ class TokenizeResponse(_message.Message):
     duration_seconds: _builtins.float
     """Length of the recording as it was read."""
     recording: _builtins.bytes
-    """If asked for, and joined: the channel that counts, at its own rate and otherwise as it came, as mono FLAC. Tokenized again it
-    gives the same answer.
+    """If asked for, and joined: the channel that counts, at its own rate and as it was heard, without its faults, as mono FLAC.
+    Tokenized again it gives the same answer.
     """
     @_builtins.property
     def speaker(self) -> _speaker_pb2.Speaker:
