@@ -109,7 +109,8 @@ class TokenizerDescription:
 @dataclass(frozen=True)
 class LlmDescription:
     """`max_frames`: most frames of one generation with those of its context; `max_context_frames`: most frames of
-    earlier turns, None for a model that reads none besides a reference.
+    earlier turns, None for a model that reads none besides a reference; `max_reference_frames`: of a reference that it
+    continues by its transcript, None where any will do.
     """
 
     engine: str
@@ -120,6 +121,7 @@ class LlmDescription:
     max_frames: int
     max_context_frames: int | None = None
     languages: tuple[str, ...] = ()
+    max_reference_frames: int | None = None
 
     def to_proto(self) -> model_pb2.LlmDescription:
         frames = self.max_context_frames
@@ -132,6 +134,7 @@ class LlmDescription:
             max_frames=self.max_frames,
             context=None if frames is None else model_pb2.ContextDescription(max_frames=frames),
             languages=self.languages,
+            max_reference_frames=self.max_reference_frames,
         )
 
     @classmethod
@@ -146,6 +149,7 @@ class LlmDescription:
             max_frames=message.max_frames,
             max_context_frames=message.context.max_frames if message.HasField("context") else None,
             languages=tuple(message.languages),
+            max_reference_frames=message.max_reference_frames if message.HasField("max_reference_frames") else None,
         )
 
 

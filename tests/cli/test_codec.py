@@ -14,10 +14,10 @@ RATE, HOP = 16_000, 320
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second of a tone whose loudness swings four times."""
+    """A second of a tone that glides up, and whose loudness swings four times."""
     path = tmp_path_factory.mktemp("recording") / "tone.wav"
     time = np.arange(RATE) / RATE
-    samples = 0.5 * np.sin(2 * np.pi * 150 * time) * np.sin(2 * np.pi * 4 * time)
+    samples = 0.5 * np.sin(2 * np.pi * (120 + 40 * time) * time) * np.sin(2 * np.pi * 4 * time)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

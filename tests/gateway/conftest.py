@@ -90,6 +90,7 @@ LLM = LlmDescription(
     default_voice="female",
     max_segment_characters=40,
     max_frames=1000,
+    max_reference_frames=200,
 )
 DETOKENIZER = DetokenizerDescription("double", RATE, FIELD, FIELD, first_audio_frames=1)
 

@@ -1,6 +1,7 @@
 """Each mistake gets its own clear error from the running system, and the system goes on."""
 
 import io
+from pathlib import Path
 
 import av
 import httpx
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+RECORDING = Path(__file__).parents[1] / "parity" / "spark-tiny" / "input.wav"
 GOOD = {"input": "Good morning.", "response_format": "wav"}
 
 
@@ -22,9 +24,9 @@ def seconds(audio: bytes) -> float:
         return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
 
 
-def wav(samples: np.ndarray) -> bytes:
+def wav(samples: np.ndarray, rate: int = 16000) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, samples, 16000, format="WAV")
+    soundfile.write(file, samples, rate, format="WAV")
     return file.getvalue()
 
 
@@ -71,6 +73,23 @@ def test_an_unusable_upload_says_why(client: httpx.Client, audio: bytes, status:
     assert reply.json()["error"]["param"] == "audio_sample"
     assert reason in reply.json()["error"]["message"]
     assert "mine" not in client.get("/v1/audio/voices?legacy=true").json()["voices"]
+
+
+@pytest.mark.parametrize("seconds_long", [12.5, 24])
+def test_a_reference_that_cannot_be_continued_is_told_with_both_numbers(
+    client: httpx.Client, seconds_long: float
+) -> None:
+    speech, rate = soundfile.read(RECORDING)
+    audio = wav(np.resize(speech, int(seconds_long * rate)), rate)
+    said = {"name": "long", "transcript": "The words of it."}
+    reply = client.post("/v1/audio/voices", data=said, files={"audio_sample": ("a.wav", audio)})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == "audio_sample"
+    assert "may have 12 s, and has " in reply.json()["error"]["message"]
+    without = client.post("/v1/audio/voices", data={"name": "long"}, files={"audio_sample": ("a.wav", audio)})
+    assert without.is_success
+    assert client.post("/v1/audio/speech", json=GOOD | {"voice": "long"}).is_success
+    assert client.delete("/v1/audio/voices/long").is_success
 
 
 @pytest.mark.parametrize("text", [".", "...!", "\N{GRINNING FACE}"])

@@ -15,7 +15,7 @@ from services.gateway.stages import Model, Stages
 from services.gateway.text.normalise import is_visible, normalise
 from services.gateway.voices.aliases import ALIAS_VOICES
 from services.gateway.voices.missing import not_found
-from services.gateway.voices.references import References, audio_hash
+from services.gateway.voices.references import References, audio_hash, check_continued
 from services.gateway.voices.resolver import built_in_voice, require
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import ListedVoice, StoredVoice
@@ -99,12 +99,14 @@ class VoiceCatalogue:
         if built_in_voice(chosen, model) or await self._store.owner(chosen) is not None:
             raise VoiceExists(f"There is a voice '{chosen}' already.", field="voice_id")
         await self._check_number()
+        tokens = await self._references.recorded(reference.audio, model)
+        check_continued(tokens, reference.transcript, model)
         stored = StoredVoice(
             id=chosen,
             display_name=name or chosen,
             model_id=model.id,
             codec_revision=model.revision.codec,
-            tokens=await self._references.recorded(reference.audio, model),
+            tokens=tokens,
             transcript=reference.transcript,
             audio_sha256=await audio_hash(reference.audio),
             created_at=datetime.now(UTC),
@@ -121,6 +123,8 @@ class VoiceCatalogue:
         owner = await self._owner(voice_id, "changed")
         name = None if display_name is None else self._name(display_name) or voice_id
         text = None if transcript is None else self._transcript(transcript)
+        if text and (stored := await self._store.find(voice_id)):
+            check_continued(stored.tokens, text, self._stages.model())
         listed = await self._store.update(voice_id, name, text, owner)
         if listed is None:
             raise await not_found(voice_id, self._stages.model(), self._store)

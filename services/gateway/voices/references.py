@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from contextlib import suppress
 
-from services.contract.model import codec_files
+from services.contract.model import Capability, codec_files
 from services.contract.tokenization import TokenizedRecording
 from services.gateway.stages import Model, Stages
 from services.gateway.voices.store import VoiceStore
@@ -18,6 +18,20 @@ _ATTEMPTS, _PAUSE_SECONDS = 10, 0.1
 async def audio_hash(audio: bytes) -> str:
     """In a thread: a large file takes tens of milliseconds."""
     return await asyncio.to_thread(lambda: hashlib.sha256(audio).hexdigest())
+
+
+def check_continued(tokens: TokenizedRecording, transcript: str, model: Model) -> None:
+    """Raises InvalidRequest, with field `audio`, for a reference that is too long to be continued by its transcript."""
+    most = model.llm.max_reference_frames
+    if most is None or not transcript.strip() or not model.can(Capability.CLONE_WITH_TRANSCRIPT):
+        return
+    if len(tokens.frames) > most:
+        allowed, has = (frames / model.frames.frame_rate for frames in (most, len(tokens.frames)))
+        raise InvalidRequest(
+            f"With a transcript the reference audio may have {allowed:g} s, and has {has:.1f}; send less of it, or "
+            "leave out the transcript.",
+            field="audio",
+        )
 
 
 class References:

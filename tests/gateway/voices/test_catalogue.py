@@ -2,13 +2,17 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.gateway.access.key import Scope
 from services.gateway.access.principal import Principal, entered
 from services.gateway.limits import ValueLimits
+from services.gateway.metrics import GatewayMetrics
+from services.gateway.request import ReferenceVoice, Style
 from services.gateway.stages import Stages
 from services.gateway.voices.aliases import ALIASES
 from services.gateway.voices.catalogue import VoiceCatalogue, slug
+from services.gateway.voices.resolver import VoiceResolver
 from services.runtime.errors import InvalidRequest, TooLarge, Unsupported, VoiceExists, VoiceNotFound
 
 
@@ -203,3 +207,26 @@ async def test_a_page_fits_into_a_message(voices, store):
         after = seen[-1]
     assert seen == ["ann", *(f"bob{number:02}" for number in range(30)), "female", "male"]
     assert len(set(seen)) == len(seen)
+
+
+@pytest.mark.parametrize("frames", [201, 400])
+async def test_reference_that_is_too_long_to_be_continued_is_refused_with_both_numbers(voices, stages, store, frames):
+    resolver, model = VoiceResolver(stages, store, GatewayMetrics(CollectorRegistry())), stages.model()
+    audio, rate = bytes(frames), model.frames.frame_rate
+    calls = (
+        lambda: voices.create("ann", "Ann", audio, "Her words."),
+        lambda: resolver.resolve(ReferenceVoice(audio, "Her words."), Style(), model),
+    )
+    for call in calls:
+        with pytest.raises(InvalidRequest, match=rf"may have {200 / rate:g} s, and has {frames / rate:.1f}") as raised:
+            await call()
+        assert raised.value.field == "audio"
+    await voices.create("ann", "Ann", audio, "")
+    with pytest.raises(InvalidRequest):
+        await voices.update("ann", None, "Her words.")
+    assert (await voices.update("ann", "Anna", "")).display_name == "Anna"
+
+
+@pytest.mark.parametrize("frames", [1, 200])
+async def test_reference_that_can_be_continued_is_taken(voices, frames):
+    await voices.create("ann", "Ann", bytes(frames), "Her words.")

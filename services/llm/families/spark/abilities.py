@@ -22,6 +22,7 @@ def describe(tokens: TokenTable, config: SparkConfig, context: int) -> LlmDescri
     default = config.extras.default_voice or next(iter(names), "")
     if default and default not in names:
         raise UnusableCheckpoint(f"voxline.yaml: default_voice {default} is none of {', '.join(names)}.")
+    longest = config.extras.max_reference_seconds
     return LlmDescription(
         engine="",
         capabilities=capabilities,
@@ -29,6 +30,7 @@ def describe(tokens: TokenTable, config: SparkConfig, context: int) -> LlmDescri
         default_voice=default,
         max_segment_characters=config.extras.max_segment_characters,
         max_frames=context,
+        max_reference_frames=None if longest is None else int(longest * config.frame_rate),
     )
 
 

@@ -47,11 +47,13 @@ class Extras(_Read):
 
     max_segment_characters: users of the published model keep a call below 200 (SparkAudio/Spark-TTS#133).
     clone_with_transcript: false for a model that was not trained to continue a reference.
+    max_reference_seconds: the longest that it continues; none: as long as the tokenizer takes.
     """
 
     max_segment_characters: Size = 200
     default_voice: str | None = None
     clone_with_transcript: bool = True
+    max_reference_seconds: float | None = Field(default=None, gt=0)
 
 
 class SparkConfig(_Read):

@@ -27,15 +27,15 @@ from voxline.stages.v1 import revision_pb2 as voxline_dot_stages_dot_v1_dot_revi
 from voxline.v1 import design_pb2 as voxline_dot_v1_dot_design__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dvoxline/stages/v1/model.proto\x12\x11voxline.stages.v1\x1a\x1evoxline/stages/v1/frames.proto\x1a voxline/stages/v1/revision.proto\x1a\x17voxline/v1/design.proto\"\x11\n\x0fGetModelRequest\"\xae\x02\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12-\n\x08revision\x18\x03 \x01(\x0b\x32\x1b.voxline.stages.v1.Revision\x12.\n\x06\x66rames\x18\x04 \x01(\x0b\x32\x1e.voxline.stages.v1.FrameFormat\x12:\n\ttokenizer\x18\x05 \x01(\x0b\x32\'.voxline.stages.v1.TokenizerDescription\x12.\n\x03llm\x18\x06 \x01(\x0b\x32!.voxline.stages.v1.LlmDescription\x12>\n\x0b\x64\x65tokenizer\x18\x07 \x01(\x0b\x32).voxline.stages.v1.DetokenizerDescription\"`\n\x14TokenizerDescription\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x19\n\x11sample_rate_hertz\x18\x02 \x01(\r\x12\x1d\n\x15max_reference_seconds\x18\x03 \x01(\x01\"\xa5\x02\n\x0eLlmDescription\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x33\n\x0c\x63\x61pabilities\x18\x02 \x03(\x0e\x32\x1d.voxline.stages.v1.Capability\x12\x38\n\x0f\x62uilt_in_voices\x18\x03 \x03(\x0b\x32\x1f.voxline.stages.v1.BuiltInVoice\x12\x15\n\rdefault_voice\x18\x04 \x01(\t\x12\x1e\n\x16max_segment_characters\x18\x05 \x01(\r\x12\x12\n\nmax_frames\x18\x06 \x01(\r\x12\x36\n\x07\x63ontext\x18\x07 \x01(\x0b\x32%.voxline.stages.v1.ContextDescription\x12\x11\n\tlanguages\x18\x08 \x03(\t\"(\n\x12\x43ontextDescription\x12\x12\n\nmax_frames\x18\x01 \x01(\r\"\xd8\x01\n\x16\x44\x65tokenizerDescription\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x19\n\x11sample_rate_hertz\x18\x02 \x01(\r\x12\x19\n\x11left_field_frames\x18\x03 \x01(\r\x12\x1a\n\x12right_field_frames\x18\x04 \x01(\r\x12\x1a\n\x12\x66irst_audio_frames\x18\x05 \x01(\r\x12$\n\x17usual_look_ahead_frames\x18\x06 \x01(\rH\x00\x88\x01\x01\x42\x1a\n\x18_usual_look_ahead_frames\"[\n\x0c\x42uiltInVoice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12)\n\x06\x64\x65sign\x18\x03 \x01(\x0b\x32\x19.voxline.v1.DesignedVoice*{\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41PABILITY_CLONE\x10\x01\x12$\n CAPABILITY_CLONE_WITH_TRANSCRIPT\x10\x02\x12\x15\n\x11\x43\x41PABILITY_DESIGN\x10\x03\x32X\n\x0cModelService\x12H\n\x08GetModel\x12\".voxline.stages.v1.GetModelRequest\x1a\x18.voxline.stages.v1.Modelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dvoxline/stages/v1/model.proto\x12\x11voxline.stages.v1\x1a\x1evoxline/stages/v1/frames.proto\x1a voxline/stages/v1/revision.proto\x1a\x17voxline/v1/design.proto\"\x11\n\x0fGetModelRequest\"\xae\x02\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12-\n\x08revision\x18\x03 \x01(\x0b\x32\x1b.voxline.stages.v1.Revision\x12.\n\x06\x66rames\x18\x04 \x01(\x0b\x32\x1e.voxline.stages.v1.FrameFormat\x12:\n\ttokenizer\x18\x05 \x01(\x0b\x32\'.voxline.stages.v1.TokenizerDescription\x12.\n\x03llm\x18\x06 \x01(\x0b\x32!.voxline.stages.v1.LlmDescription\x12>\n\x0b\x64\x65tokenizer\x18\x07 \x01(\x0b\x32).voxline.stages.v1.DetokenizerDescription\"`\n\x14TokenizerDescription\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x19\n\x11sample_rate_hertz\x18\x02 \x01(\r\x12\x1d\n\x15max_reference_seconds\x18\x03 \x01(\x01\"\xe1\x02\n\x0eLlmDescription\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x33\n\x0c\x63\x61pabilities\x18\x02 \x03(\x0e\x32\x1d.voxline.stages.v1.Capability\x12\x38\n\x0f\x62uilt_in_voices\x18\x03 \x03(\x0b\x32\x1f.voxline.stages.v1.BuiltInVoice\x12\x15\n\rdefault_voice\x18\x04 \x01(\t\x12\x1e\n\x16max_segment_characters\x18\x05 \x01(\r\x12\x12\n\nmax_frames\x18\x06 \x01(\r\x12\x36\n\x07\x63ontext\x18\x07 \x01(\x0b\x32%.voxline.stages.v1.ContextDescription\x12\x11\n\tlanguages\x18\x08 \x03(\t\x12!\n\x14max_reference_frames\x18\t \x01(\rH\x00\x88\x01\x01\x42\x17\n\x15_max_reference_frames\"(\n\x12\x43ontextDescription\x12\x12\n\nmax_frames\x18\x01 \x01(\r\"\xd8\x01\n\x16\x44\x65tokenizerDescription\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x19\n\x11sample_rate_hertz\x18\x02 \x01(\r\x12\x19\n\x11left_field_frames\x18\x03 \x01(\r\x12\x1a\n\x12right_field_frames\x18\x04 \x01(\r\x12\x1a\n\x12\x66irst_audio_frames\x18\x05 \x01(\r\x12$\n\x17usual_look_ahead_frames\x18\x06 \x01(\rH\x00\x88\x01\x01\x42\x1a\n\x18_usual_look_ahead_frames\"[\n\x0c\x42uiltInVoice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12)\n\x06\x64\x65sign\x18\x03 \x01(\x0b\x32\x19.voxline.v1.DesignedVoice*{\n\nCapability\x12\x1a\n\x16\x43\x41PABILITY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41PABILITY_CLONE\x10\x01\x12$\n CAPABILITY_CLONE_WITH_TRANSCRIPT\x10\x02\x12\x15\n\x11\x43\x41PABILITY_DESIGN\x10\x03\x32X\n\x0cModelService\x12H\n\x08GetModel\x12\".voxline.stages.v1.GetModelRequest\x1a\x18.voxline.stages.v1.Modelb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voxline.stages.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CAPABILITY']._serialized_start=1215
-  _globals['_CAPABILITY']._serialized_end=1338
+  _globals['_CAPABILITY']._serialized_start=1275
+  _globals['_CAPABILITY']._serialized_end=1398
   _globals['_GETMODELREQUEST']._serialized_start=143
   _globals['_GETMODELREQUEST']._serialized_end=160
   _globals['_MODEL']._serialized_start=163
@@ -43,13 +43,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKENIZERDESCRIPTION']._serialized_start=467
   _globals['_TOKENIZERDESCRIPTION']._serialized_end=563
   _globals['_LLMDESCRIPTION']._serialized_start=566
-  _globals['_LLMDESCRIPTION']._serialized_end=859
-  _globals['_CONTEXTDESCRIPTION']._serialized_start=861
-  _globals['_CONTEXTDESCRIPTION']._serialized_end=901
-  _globals['_DETOKENIZERDESCRIPTION']._serialized_start=904
-  _globals['_DETOKENIZERDESCRIPTION']._serialized_end=1120
-  _globals['_BUILTINVOICE']._serialized_start=1122
-  _globals['_BUILTINVOICE']._serialized_end=1213
-  _globals['_MODELSERVICE']._serialized_start=1340
-  _globals['_MODELSERVICE']._serialized_end=1428
+  _globals['_LLMDESCRIPTION']._serialized_end=919
+  _globals['_CONTEXTDESCRIPTION']._serialized_start=921
+  _globals['_CONTEXTDESCRIPTION']._serialized_end=961
+  _globals['_DETOKENIZERDESCRIPTION']._serialized_start=964
+  _globals['_DETOKENIZERDESCRIPTION']._serialized_end=1180
+  _globals['_BUILTINVOICE']._serialized_start=1182
+  _globals['_BUILTINVOICE']._serialized_end=1273
+  _globals['_MODELSERVICE']._serialized_start=1400
+  _globals['_MODELSERVICE']._serialized_end=1488
 # @@protoc_insertion_point(module_scope)

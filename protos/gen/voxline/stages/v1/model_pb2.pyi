@@ -167,6 +167,7 @@ class LlmDescription(_message.Message):
     MAX_FRAMES_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     LANGUAGES_FIELD_NUMBER: _builtins.int
+    MAX_REFERENCE_FRAMES_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     """What runs it, e.g. "cpu", "vllm"."""
     default_voice: _builtins.str
@@ -175,6 +176,10 @@ class LlmDescription(_message.Message):
     """Longest text, in characters, that it speaks well in one Generate. Callers cut longer text into segments."""
     max_frames: _builtins.int
     """Most frames of one Generate, with those of its context; a text takes some of them."""
+    max_reference_frames: _builtins.int
+    """Longest reference, in frames, that it continues by its transcript; a longer one is cloned without. Absent: any that
+    the tokenizer takes.
+    """
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:
         """What it can do with a voice."""
@@ -202,12 +207,15 @@ class LlmDescription(_message.Message):
         max_frames: _builtins.int = ...,
         context: Global___ContextDescription | None = ...,
         languages: _abc.Iterable[_builtins.str] | None = ...,
+        max_reference_frames: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_reference_frames", b"_max_reference_frames", "context", b"context", "max_reference_frames", b"max_reference_frames"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in_voices", b"built_in_voices", "capabilities", b"capabilities", "context", b"context", "default_voice", b"default_voice", "engine", b"engine", "languages", b"languages", "max_frames", b"max_frames", "max_segment_characters", b"max_segment_characters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_reference_frames", b"_max_reference_frames", "built_in_voices", b"built_in_voices", "capabilities", b"capabilities", "context", b"context", "default_voice", b"default_voice", "engine", b"engine", "languages", b"languages", "max_frames", b"max_frames", "max_reference_frames", b"max_reference_frames", "max_segment_characters", b"max_segment_characters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_reference_frames: _TypeAlias = _typing.Literal["max_reference_frames"]  # noqa: Y015
+    _WhichOneofArgType__max_reference_frames: _TypeAlias = _typing.Literal["_max_reference_frames", b"_max_reference_frames"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_reference_frames) -> _WhichOneofReturnType__max_reference_frames | None: ...
 
 Global___LlmDescription: _TypeAlias = LlmDescription  # noqa: Y015
 
