@@ -168,7 +168,7 @@ def test_what_text_decides_is_foreseen_and_chance_is_not(heap: Heap) -> None:
 def test_every_plan_has_its_figures_and_is_heard_once(settings: Settings) -> None:
     plans, ears = (Plan("clusters", 50, drawn=True), Plan("context trees", 60)), Counting()
     rows = ask(settings, Bands(), lambda: ears, plans)
-    assert [row.name for row in rows[2:]] == ["clusters", "clusters, drawn from text", "context trees"]
+    assert [row.name for row in rows[3:]] == ["clusters", "clusters, drawn from text", "context trees"]
     assert ears.asked == len(rows) * settings.sentences
     table = (settings.out / TABLE).read_text()
     assert len(table.splitlines()) == 2 + len(rows)

@@ -33,11 +33,12 @@ class Cast:
         lines = Path(TEST_TEXTS).read_text("utf-8").splitlines()
         texts = tuple(lines[index % len(lines)] + "." for index in range(count))
         known = [each for each in _english(voices) if each not in HELD_OUT_VOICES]
-        turns = (
-            HELD_OUT_VOICES[index // 2 % len(HELD_OUT_VOICES)] if index % 2 else known[index * 5 // 2 % len(known)]
-            for index in range(count)
-        )
-        return cls(texts, tuple(turns))
+        # A text that comes again comes in another voice.
+        turns = [index // 2 + index // len(lines) for index in range(count)]
+        spoken = [
+            HELD_OUT_VOICES[turn % 4] if index % 2 else known[turn * 5 % len(known)] for index, turn in enumerate(turns)
+        ]
+        return cls(texts, tuple(spoken))
 
 
 def _english(voices: list[str]) -> list[str]:

@@ -57,17 +57,20 @@ class Oracle:
     seed: int
 
     def bounds(self) -> Iterator[Row]:
-        """The teacher, and its frames without a code."""
+        """The teacher, and its frames without a code, with its own pitch and with that of the codes."""
         tests = list(self.tests)
         yield Row("the teacher", None, list(self.hearings.all("teacher", tests, lambda index: tests[index].samples)))
+        plain = self.hearings.all("frames, own pitch", tests, lambda index: self.vocoder.sound(tests[index].frames))
+        yield Row("its frames", None, list(plain))
         exact = self.hearings.all("frames", tests, lambda index: self._sound(index, tests[index].frames.envelope))
-        yield Row("its own, pitch in steps", None, list(exact))
+        yield Row("its frames, pitch in steps", None, list(exact))
 
     def rows(self, plan: Plan) -> Iterator[Row]:
         heap, test = (Heap.of(each, normalised=plan.normalised) for each in (self.train, self.tests))
         codes = KINDS[plan.kind](heap, plan.count, self.seed)
         seen, unseen, count = codes.of(heap), codes.of(test), len(codes.means)
-        label = f"{plan.name} {plan.count} of {len(self.train)}, seed {self.seed}"
+        # The means of the voices, too, are of these tests.
+        label = f"{plan.name} {plan.count} of {len(self.train)}, {len(self.tests)} tests, seed {self.seed}"
         file = self.folder / f"{label}.json"
         model = None
         if file.exists():
