@@ -58,10 +58,12 @@ class WhisperAndDnsmos:
 
 
 def mean(heard: Sequence[Heard]) -> dict[str, float]:
-    """Over all words, and over the sentences."""
+    """Over all words, and over the sentences. Of none more words are wrong than it has: what Whisper cannot hear it may
+    say again and again.
+    """
     words = sum(each.words for each in heard)
     return {
-        "errors": sum(each.wrong for each in heard) / max(words, 1),
+        "errors": sum(min(each.wrong, each.words) for each in heard) / max(words, 1),
         "overall": float(np.mean([each.overall for each in heard])),
         "p808": float(np.mean([each.p808 for each in heard])),
     }

@@ -9,7 +9,7 @@ from training.oracle.foresight import Foreseen
 
 @dataclass(frozen=True)
 class Row:
-    """told: the share of the unseen frames' variance that the code tells."""
+    """told: the share of the variance of unseen envelopes, loudness aside, that the code tells."""
 
     name: str
     count: int | None
@@ -30,7 +30,7 @@ class Row:
 
 
 HEAD = (
-    *("frames from", "codes", "variance told", "word errors (known / other voices)", "DNSMOS", "P.808"),
+    *("frames from", "codes", "shape told", "word errors (known / other voices)", "DNSMOS", "P.808"),
     *("nats by use", "nats foreseen", "first guess right"),
 )
 

@@ -55,38 +55,31 @@ class Known:
 @dataclass(frozen=True)
 class Heap:
     """Of utterances, one behind the other. sounds [N, ENVELOPE + 1]: relative to the mean of the voice, weighted;
-    means [N, ENVELOPE + 1]: that mean; lengths: frames of each utterance.
+    means [N, ENVELOPE + 1]: that mean, weighted; lengths: frames of each utterance.
     """
 
     known: Known
     sounds: NDArray[np.float32]
     means: NDArray[np.float32]
     lengths: tuple[int, ...]
+    weights: NDArray[np.float32]
 
     @classmethod
-    def of(cls, utterances: Sequence[Spoken], *, normalised: bool = True) -> "Heap":
-        """A voice's mean is of all its frames here that are no silence; not `normalised`: of all voices'."""
+    def of(cls, utterances: Sequence[Spoken], *, normalised: bool = True, loudness: float = 1.0) -> "Heap":
+        """A voice's mean is of all its frames here that are no silence; not `normalised`: of all voices'. loudness: the
+        weight of the first coefficient.
+        """
         each = [Known.of(spoken) for spoken in utterances]
         known = Known.joined(each)
         lengths = tuple(len(one.stress) for one in each)
-        sounds = np.concatenate([weighted(spoken.frames.envelope) for spoken in utterances])
+        weights = np.array([loudness, *[1.0] * (ENVELOPE - 1), NOISE_WEIGHT], np.float32)
+        sounds = np.concatenate([spoken.frames.envelope for spoken in utterances]) * weights
         voices = np.repeat([spoken.voice if normalised else "" for spoken in utterances], lengths)
         sounding, means = ~np.isin(known.phones, SILENCES), np.zeros_like(sounds)
         for voice in np.unique(voices):
             means[voices == voice] = sounds[(voices == voice) & sounding].mean(0)
-        return cls(known, sounds - means, means, lengths)
+        return cls(known, sounds - means, means, lengths, weights)
 
-    def split(self, rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """By utterances."""
-        return np.split(rows, np.cumsum(self.lengths)[:-1])
-
-
-def weighted(envelope: NDArray[np.float32]) -> NDArray[np.float32]:
-    return envelope * _WEIGHTS
-
-
-def unweighted(sounds: NDArray[np.float32]) -> NDArray[np.float32]:
-    return sounds / _WEIGHTS
-
-
-_WEIGHTS = np.append(np.ones(ENVELOPE), NOISE_WEIGHT).astype(np.float32)
+    def envelopes(self, sounds: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Of each utterance [F, ENVELOPE + 1], if its frames sounded so: relative and weighted as `sounds` is."""
+        return np.split((sounds + self.means) / self.weights, np.cumsum(self.lengths)[:-1])

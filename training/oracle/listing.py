@@ -13,12 +13,14 @@ from training.oracle.codes import KINDS
 from training.oracle.ears import Heard
 from training.oracle.figures import Row
 from training.oracle.foresight import Foreseen
-from training.oracle.frames import Heap, unweighted
+from training.oracle.frames import Heap
 from training.oracle.hearing import Hearings
 from training.oracle.speech import Spoken
-from training.oracle.vocoder import Frames, Samples, Vocoder, in_steps
+from training.oracle.vocoder import ENVELOPE, Frames, Samples, Vocoder, in_steps
 
 TEMPERATURE, MOST = 0.8, 50
+SHAPE = slice(1, ENVELOPE)
+"""What is told of the envelope: without loudness, whose variance would hide all else."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,17 @@ class Plan:
     kind: str
     count: int
     normalised: bool = True
+    loudness: float = 1.0
     drawn: bool = False
 
     @property
     def name(self) -> str:
-        return self.kind + ("" if self.normalised else ", voices as they are")
+        voices = "" if self.normalised else ", voices as they are"
+        return f"{self.kind}{voices}" + (f", loudness at {self.loudness}" if self.loudness != 1 else "")
 
 
 PLANS = (
+    *(Plan("clusters", 1000, loudness=0.3, drawn=True), Plan("clusters within classes", 1000, loudness=0.3)),
     *(Plan("clusters", 700, drawn=True), Plan("clusters within classes", 1000, drawn=True)),
     *(Plan("context trees", 1000), Plan("clusters within phones", 1000, drawn=True), Plan("clusters", 1000)),
     *(Plan("clusters", 1500), Plan("clusters", 500), Plan("clusters", 1000, normalised=False)),
@@ -66,7 +71,9 @@ class Oracle:
         yield Row("its frames, pitch in steps", None, list(exact))
 
     def rows(self, plan: Plan) -> Iterator[Row]:
-        heap, test = (Heap.of(each, normalised=plan.normalised) for each in (self.train, self.tests))
+        heap, test = (
+            Heap.of(each, normalised=plan.normalised, loudness=plan.loudness) for each in (self.train, self.tests)
+        )
         codes = KINDS[plan.kind](heap, plan.count, self.seed)
         seen, unseen, count = codes.of(heap), codes.of(test), len(codes.means)
         # The means of the voices, too, are of these tests.
@@ -79,7 +86,8 @@ class Oracle:
             model = foresight.train(heap, seen, count, self.seed)
             foreseen = foresight.judge(model, test, unseen, seen)
             file.write_text(json.dumps(asdict(foreseen)), encoding="utf-8")
-        told = 1 - float(((test.sounds - codes.means[unseen]) ** 2).sum(1).mean() / test.sounds.var(0).sum())
+        errors = ((test.sounds - codes.means[unseen]) ** 2).mean(0)
+        told = 1 - float(errors[SHAPE].sum() / test.sounds.var(0)[SHAPE].sum())
         row = Row(plan.name, count, (), told, foreseen)
         yield replace(row, heard=self._heard(label, test, codes.means[unseen]))
         if plan.drawn:
@@ -89,7 +97,7 @@ class Oracle:
             yield Row(f"{plan.name}, drawn from text", count, heard)
 
     def _heard(self, label: str, test: Heap, sounds: NDArray[np.float32]) -> Sequence[Heard]:
-        envelopes = test.split(unweighted(sounds + test.means))
+        envelopes = test.envelopes(sounds)
         return list(self.hearings.all(label, list(self.tests), lambda index: self._sound(index, envelopes[index])))
 
     def _sound(self, index: int, envelope: NDArray[np.float32]) -> Samples:
