@@ -41,13 +41,14 @@ class TokenizerServicer(tokenizer_pb2_grpc.TokenizerServiceServicer):
         self._revision.expect(request.revision)
         reference = await self._reader.run(request)
         heard = await self._listener.tokenize(reference.clip.samples)
-        recording = TokenizedRecording(heard.speaker, heard.frames, reference.clip.seconds, reference.flac)
+        seconds = reference.clip.seconds
+        recording = TokenizedRecording(heard.speaker, heard.frames, seconds, reference.flac, reference.start)
         for response in recording.to_protos():
             yield response
 
     def _read(self, requests: Sequence[TokenizationRequest]) -> list[Reference]:
         return [
-            load_reference(b"".join(request.pieces), self._sample_rate, self._limits, keep=request.keep)
+            load_reference(b"".join(request.pieces), self._sample_rate, self._limits, request.keep, request.longest)
             for request in requests
         ]
 

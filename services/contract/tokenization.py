@@ -17,22 +17,29 @@ _PIECE_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class TokenizationRequest:
-    """`pieces`: of a whole file; `keep`: give the recording back."""
+    """`pieces`: of a whole file; `keep`: give the recording back; `longest`: seconds, of a longer recording the part
+    with the most speech counts; None: all of it.
+    """
 
     pieces: Sequence[bytes]
     revision: Revision = Revision()
     keep: bool = False
+    longest: float | None = None
 
     @classmethod
-    def of(cls, audio: bytes, revision: Revision, keep: bool = False) -> "TokenizationRequest":
-        return cls(tuple(_cut(audio)), revision, keep)
+    def of(
+        cls, audio: bytes, revision: Revision, keep: bool = False, longest: float | None = None
+    ) -> "TokenizationRequest":
+        return cls(tuple(_cut(audio)), revision, keep, longest)
 
     @property
     def size(self) -> int:
         return sum(map(len, self.pieces))
 
     def to_protos(self) -> Iterator[tokenizer_pb2.TokenizeRequest]:
-        first = tokenizer_pb2.TokenizeRequest(revision=self.revision.to_proto(), return_recording=self.keep)
+        first = tokenizer_pb2.TokenizeRequest(
+            revision=self.revision.to_proto(), return_recording=self.keep, longest_seconds=self.longest or 0.0
+        )
         for piece in self.pieces:
             first.audio = piece
             yield first
@@ -52,21 +59,28 @@ class TokenizationRequest:
             size += len(message.audio)
             if size > most:
                 raise TooLarge(f"the audio has more than the {most} bytes that are allowed", field="audio")
-        return cls(pieces, Revision.from_proto(first.revision), first.return_recording)
+        revision, longest = Revision.from_proto(first.revision), first.longest_seconds
+        return cls(pieces, revision, first.return_recording, longest if longest > 0 else None)
 
 
 @dataclass(frozen=True)
 class TokenizedRecording:
-    """`frames` of the whole recording, which lasts `seconds`; `recording`: mono FLAC, empty unless asked for."""
+    """`frames` of all that was heard, which lasts `seconds` and begins `start` seconds after the file does;
+    `recording`: mono FLAC, empty unless asked for.
+    """
 
     speaker: Speaker
     frames: Frames
     seconds: float
     recording: bytes = b""
+    start: float = 0.0
 
     def to_protos(self) -> Iterator[tokenizer_pb2.TokenizeResponse]:
         response = tokenizer_pb2.TokenizeResponse(
-            speaker=self.speaker.whole_to_proto(), frames=self.frames.to_proto(), duration_seconds=self.seconds
+            speaker=self.speaker.whole_to_proto(),
+            frames=self.frames.to_proto(),
+            duration_seconds=self.seconds,
+            start_seconds=self.start,
         )
         for piece in _cut(self.recording):
             response.recording = piece
@@ -82,6 +96,7 @@ class TokenizedRecording:
             Frames.from_proto(first.frames),
             first.duration_seconds,
             b"".join(message.recording for message in messages),
+            first.start_seconds,
         )
 
 

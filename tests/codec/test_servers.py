@@ -60,9 +60,11 @@ class Running:
         stub = model_pb2_grpc.ModelServiceStub(self.channel)
         return ServedModel.from_proto(await unary(stub.GetModel, model_pb2.GetModelRequest()))
 
-    async def tokenize(self, audio: bytes, keep: bool = False, revision: Revision = Revision()) -> TokenizedRecording:
+    async def tokenize(
+        self, audio: bytes, keep: bool = False, revision: Revision = Revision(), longest: float | None = None
+    ) -> TokenizedRecording:
         stub = tokenizer_pb2_grpc.TokenizerServiceStub(self.channel)
-        request = TokenizationRequest.of(audio, revision, keep)
+        request = TokenizationRequest.of(audio, revision, keep, longest)
 
         async def pieces() -> AsyncGenerator[tokenizer_pb2.TokenizeRequest, None]:
             for piece in request.to_protos():
@@ -193,6 +195,15 @@ async def test_the_recording_that_comes_back_gives_the_same_answer(tokenizer: Ru
         heard = await tokenizer.tokenize((ROOT / "tests/parity/spark-tiny" / file).read_bytes(), keep=True)
         assert heard.recording.startswith(b"fLaC")
         assert await tokenizer.tokenize(heard.recording, keep=True) == heard
+
+
+async def test_of_a_long_recording_a_part_comes_back(tokenizer: Running) -> None:
+    clip = (ROOT / "tests/parity/spark-tiny/input_long16k.flac").read_bytes()
+    part = await tokenizer.tokenize(clip, keep=True, longest=3.0)
+    assert part.start > 0
+    assert 2.5 < part.seconds <= 3
+    assert replace(await tokenizer.tokenize(part.recording, keep=True, longest=3.0), start=part.start) == part
+    assert await tokenizer.tokenize(clip, longest=8.0) == await tokenizer.tokenize(clip)
 
 
 @pytest.mark.parametrize("audio", [b"", b"not audio at all", CLIP[:60]])

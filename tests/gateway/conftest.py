@@ -164,7 +164,9 @@ async def _nothing(place: int) -> None:
 
 
 class TokenizerDouble(Double, tokenizer_pb2_grpc.TokenizerServiceServicer):
-    """Global tokens and frames are read off the bytes of the file; a file that starts with "bad" is none."""
+    """Global tokens and frames are read off the bytes of the file; a file that starts with "bad" is none. The part of a
+    long one that counts is its end.
+    """
 
     def __init__(self) -> None:
         super().__init__(model(tokenizer=TOKENIZER))
@@ -173,14 +175,17 @@ class TokenizerDouble(Double, tokenizer_pb2_grpc.TokenizerServiceServicer):
     async def Tokenize(self, request_iterator, context):
         self.calls += 1
         request = await TokenizationRequest.from_protos(request_iterator, 2**25)
-        audio = b"".join(request.pieces)
+        file = b"".join(request.pieces)
+        frames = len(file) if request.longest is None else round(request.longest * RATE / HOP)
+        audio = file[-frames:]
         self.model.revision.expect(request.revision)
         await self.before(0)
         if audio.startswith(b"bad"):
             raise InvalidRequest("This is no audio.", field="audio")
         speaker = speaker_of(len(audio), *audio[:3])
         recording = audio if request.keep else b""
-        for response in TokenizedRecording(speaker, Frames.of_codes(list(audio)), 1.0, recording).to_protos():
+        frames, start = Frames.of_codes(list(audio)), (len(file) - len(audio)) * HOP / RATE
+        for response in TokenizedRecording(speaker, frames, 1.0, recording, start).to_protos():
             yield response
 
 

@@ -88,6 +88,8 @@ def test_a_reference_that_cannot_be_continued_is_told_with_both_numbers(
     assert "may have 12 s, and has " in reply.json()["error"]["message"]
     without = client.post("/v1/audio/voices", data={"name": "long"}, files={"audio_sample": ("a.wav", audio)})
     assert without.is_success
+    heard = without.json()["heard"]
+    assert 11 < heard["end"] - heard["start"] <= 12
     assert client.post("/v1/audio/speech", json=GOOD | {"voice": "long"}).is_success
     assert client.delete("/v1/audio/voices/long").is_success
 

@@ -5,7 +5,6 @@ from contextlib import aclosing
 
 import grpc
 
-from services.contract.model import Revision
 from services.contract.tokenization import TokenizationRequest, TokenizedRecording
 from services.gateway.deadlines import Deadlines, Patience
 from services.runtime import calls
@@ -20,11 +19,11 @@ class TokenizerClient:
         self._patience = Patience("tokenizer")
         self._stub = tokenizer_pb2_grpc.TokenizerServiceStub(channel)
 
-    async def tokenize(self, audio: bytes, revision: Revision, keep: bool = False) -> TokenizedRecording:
-        """`audio`: a whole file; `keep`: give the recording back. Raises InvalidRequest or TooLarge with field `audio`,
-        WrongRevision, the stage's other errors, and DeadlineExceeded as `Patience` does.
+    async def tokenize(self, request: TokenizationRequest) -> TokenizedRecording:
+        """Raises InvalidRequest or TooLarge with field `audio`, WrongRevision, the stage's other errors, and
+        DeadlineExceeded as `Patience` does.
         """
-        responses = calls.duplex(self._stub.Tokenize, _requests(TokenizationRequest.of(audio, revision, keep)))
+        responses = calls.duplex(self._stub.Tokenize, _requests(request))
         async with aclosing(responses):
             told = await self._patience.wait(collected(responses), self._deadlines.recording)
         if not told:

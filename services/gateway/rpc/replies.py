@@ -47,6 +47,11 @@ def voice_to_proto(voice: VoiceResource) -> text_to_speech_pb2.Voice:
     if voice.created_at is not None:
         created = Timestamp()
         created.FromDatetime(voice.created_at)
+    part = (
+        None
+        if voice.heard is None
+        else text_to_speech_pb2.ReferencePart(start_seconds=voice.heard[0], end_seconds=voice.heard[1])
+    )
     return text_to_speech_pb2.Voice(
         name=f"voices/{voice.id}",
         display_name=voice.display_name,
@@ -55,4 +60,5 @@ def voice_to_proto(voice: VoiceResource) -> text_to_speech_pb2.Voice:
         create_time=created,
         built_in=voice.built_in,
         alias_of=f"voices/{voice.alias_of}" if voice.alias_of else "",
+        reference_part=part,
     )

@@ -4,6 +4,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import accumulate
 
@@ -99,8 +100,7 @@ class VoiceCatalogue:
         if built_in_voice(chosen, model) or await self._store.owner(chosen) is not None:
             raise VoiceExists(f"There is a voice '{chosen}' already.", field="voice_id")
         await self._check_number()
-        tokens = await self._references.recorded(reference.audio, model)
-        check_continued(tokens, reference.transcript, model)
+        tokens = await self._references.recorded(reference.audio, reference.transcript, model)
         stored = StoredVoice(
             id=chosen,
             display_name=name or chosen,
@@ -113,7 +113,7 @@ class VoiceCatalogue:
             owner=current().owner,
         )
         await self._store.add(stored)
-        return _resource(stored)
+        return replace(_resource(stored), heard=(tokens.start, tokens.start + tokens.seconds))
 
     async def update(self, voice_id: str, display_name: str | None, transcript: str | None) -> VoiceResource:
         """What is None stays; an empty display name is the id. Raises VoiceNotFound, InvalidRequest for a voice that

@@ -5,7 +5,7 @@ import hashlib
 from contextlib import suppress
 
 from services.contract.model import Capability, codec_files
-from services.contract.tokenization import TokenizedRecording
+from services.contract.tokenization import TokenizationRequest, TokenizedRecording
 from services.gateway.stages import Model, Stages
 from services.gateway.voices.store import VoiceStore
 from services.gateway.voices.stored_voice import StoredVoice
@@ -34,28 +34,45 @@ def check_continued(tokens: TokenizedRecording, transcript: str, model: Model) -
         )
 
 
+def _longest(transcript: str, model: Model) -> float | None:
+    """Seconds of a recording that count: of one with its transcript all, which is what the model continues."""
+    most = model.llm.max_reference_frames
+    if most is None or (transcript.strip() and model.can(Capability.CLONE_WITH_TRANSCRIPT)):
+        return None
+    return most / model.frames.frame_rate
+
+
 class References:
     def __init__(self, stages: Stages, store: VoiceStore) -> None:
         self._stages = stages
         self._store = store
 
-    async def tokens(self, audio: bytes, model: Model) -> TokenizedRecording:
-        """Without the recording. Raises what the tokenizer raises."""
+    async def tokens(self, audio: bytes, transcript: str, model: Model) -> TokenizedRecording:
+        """Without the recording. Raises what the tokenizer raises, and what `check_continued` does."""
+        made = await self._remembered(audio, _longest(transcript, model), model)
+        check_continued(made, transcript, model)
+        return made
+
+    async def _remembered(self, audio: bytes, longest: float | None, model: Model) -> TokenizedRecording:
         revision, digest = model.revision.codec, await audio_hash(audio)
         if not revision:  # Nothing can be remembered of a codec that does not tell what it is made of.
-            return await self._tokenized(audio, model, keep=False)
+            return await self._tokenized(audio, model, longest)
+        if longest is not None:
+            digest = f"{digest} {longest:g}"
         # While the database is away, nothing is remembered either.
         with suppress(StoreUnavailable):
             if known := await self._store.reference(revision, digest):
                 return known
-        made = await self._tokenized(audio, model, keep=False)
+        made = await self._tokenized(audio, model, longest)
         with suppress(StoreUnavailable):
             await self._store.keep_reference(revision, digest, made)
         return made
 
-    async def recorded(self, audio: bytes, model: Model) -> TokenizedRecording:
-        """With the recording, to be stored."""
-        return await self._tokenized(audio, model, keep=True)
+    async def recorded(self, audio: bytes, transcript: str, model: Model) -> TokenizedRecording:
+        """With the recording, to be stored. Raises what `tokens` does."""
+        made = await self._tokenized(audio, model, _longest(transcript, model), keep=True)
+        check_continued(made, transcript, model)
+        return made
 
     async def of_voice(self, voice: StoredVoice, model: Model) -> TokenizedRecording:
         """What the served codec makes of a stored voice: made again from its recording where another codec made it, or
@@ -74,15 +91,18 @@ class References:
                 "and its recording was not kept. Delete it and create it again from its reference audio.",
                 field="voice",
             )
-        made = await self._tokenized(recording, model, keep=False)
+        made = await self._tokenized(recording, model, _longest(voice.transcript, model))
         await self._store.retokenized(voice.id, model.revision.codec, made, voice.owner)
         return made
 
-    async def _tokenized(self, audio: bytes, model: Model, keep: bool) -> TokenizedRecording:
+    async def _tokenized(
+        self, audio: bytes, model: Model, longest: float | None, keep: bool = False
+    ) -> TokenizedRecording:
+        request = TokenizationRequest.of(audio, model.revision, keep, longest)
         waited_in_vain = False
         for _ in range(_ATTEMPTS):
             try:
-                return await self._stages.tokenizer.tokenize(audio, model.revision, keep)
+                return await self._stages.tokenizer.tokenize(request)
             except DeadlineExceeded as exc:
                 if waited_in_vain or not exc.broken:
                     raise

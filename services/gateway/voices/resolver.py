@@ -12,7 +12,7 @@ from services.gateway.request import NamedVoice, ReferenceVoice, Style, VoiceSel
 from services.gateway.stages import Model, Stages
 from services.gateway.voices.aliases import ALIASES
 from services.gateway.voices.missing import not_found
-from services.gateway.voices.references import References, check_continued
+from services.gateway.voices.references import References
 from services.gateway.voices.speaker_selection import SpeakerSelection
 from services.gateway.voices.store import VoiceStore
 from services.runtime.errors import InvalidRequest, Unsupported
@@ -51,9 +51,7 @@ class VoiceResolver:
                 return await self._designed(voice, heeded, model)
             case ReferenceVoice(audio, transcript):
                 require(model, Capability.CLONE, "clone a voice from reference audio")
-                tokens = await self._references.tokens(audio, model)
-                check_continued(tokens, transcript, model)
-                return _heard(tokens, transcript, model)
+                return _heard(await self._references.tokens(audio, transcript, model), transcript, model)
             case NamedVoice(voice_id):
                 return await self._named(voice_id, heeded, model)
 

@@ -173,6 +173,29 @@ def test_recordings_of_callers_give_the_speaker(ear: Ear, name: str, clean: str,
     assert found.start == pytest.approx(start, abs=0.01)
 
 
+def with_pause(before: str, pause: float, after: str) -> bytes:
+    joined = [speech(before, 16_000), np.zeros(int(16_000 * pause)), speech(after, 16_000), speech(after, 16_000)]
+    return encoded(np.concatenate(joined)[None], 16_000, "flac", "flac")
+
+
+@pytest.mark.parametrize(
+    ("file", "first", "last"),
+    [
+        ((HEARD / "long.ogg").read_bytes(), 0, 21.2),
+        (with_pause("table", 6, "birds"), 7.9, 13.7),
+        (with_pause("birds", 20, "table"), 22, 27),
+        (with_pause("birds", 9, "table"), 11, 16),
+    ],
+    ids=["caller", "pause", "long-pause", "other-pause"],
+)
+def test_of_a_long_recording_the_part_with_the_most_speech_is_heard(file: bytes, first: float, last: float) -> None:
+    part = load_reference(file, 16_000, LIMITS, keep=True, longest=4.0)
+    assert 3.5 < part.clip.seconds <= 4
+    assert first <= part.start < part.start + part.clip.seconds <= last
+    again = load_reference(part.flac, 16_000, LIMITS, longest=4.0)
+    np.testing.assert_array_equal(again.clip.samples, part.clip.samples)
+
+
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125), b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128)])
 @pytest.mark.parametrize("count", [2, 3])

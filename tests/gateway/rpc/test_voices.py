@@ -16,6 +16,8 @@ async def test_voice_is_created_got_spoken_listed_and_deleted(stub, doubles):
     created = await stub.CreateVoice(create)
     assert (created.name, created.display_name, created.transcript) == ("voices/ann", "Ann", "Hm.")
     assert created.create_time.seconds > 0
+    assert (created.reference_part.start_seconds, created.reference_part.end_seconds) == (0, 1)
+    created.ClearField("reference_part")
     assert await stub.GetVoice(pb.GetVoiceRequest(name="voices/ann")) == created
     assert (await failure(stub.CreateVoice(create)))[0] is grpc.StatusCode.ALREADY_EXISTS
     listed = (await stub.ListVoices(pb.ListVoicesRequest())).voices

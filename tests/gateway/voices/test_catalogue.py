@@ -1,9 +1,12 @@
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.contract.frames import Frames
+from services.contract.tokenization import TokenizedRecording
 from services.gateway.access.key import Scope
 from services.gateway.access.principal import Principal, entered
 from services.gateway.limits import ValueLimits
@@ -13,7 +16,10 @@ from services.gateway.stages import Stages
 from services.gateway.voices.aliases import ALIASES
 from services.gateway.voices.catalogue import VoiceCatalogue, slug
 from services.gateway.voices.resolver import VoiceResolver
+from services.gateway.voices.stored_voice import StoredVoice
 from services.runtime.errors import InvalidRequest, TooLarge, Unsupported, VoiceExists, VoiceNotFound
+
+from ..conftest import REVISION, speaker_of
 
 
 @pytest.fixture
@@ -221,10 +227,33 @@ async def test_reference_that_is_too_long_to_be_continued_is_refused_with_both_n
         with pytest.raises(InvalidRequest, match=rf"may have {200 / rate:g} s, and has {frames / rate:.1f}") as raised:
             await call()
         assert raised.value.field == "audio"
-    await voices.create("ann", "Ann", audio, "")
+    tokens = TokenizedRecording(speaker_of(1), Frames.of_codes(list(audio)), frames / rate)
+    await store.add(StoredVoice("ann", "Ann", "double", REVISION.codec, tokens, "", "00", datetime.now(UTC)))
     with pytest.raises(InvalidRequest):
         await voices.update("ann", None, "Her words.")
     assert (await voices.update("ann", "Anna", "")).display_name == "Anna"
+
+
+@pytest.mark.parametrize("frames", [201, 400])
+async def test_of_a_long_reference_without_transcript_a_part_is_heard_and_told(voices, store, stages, frames):
+    resolver, model = VoiceResolver(stages, store, GatewayMetrics(CollectorRegistry())), stages.model()
+    start = (frames - 200) / model.frames.frame_rate
+    audio = bytes(range(256)) * 2
+    created = await voices.create("ann", "Ann", audio[:frames], " ")
+    assert created.heard == (start, start + 1)
+    assert (await store.find("ann")).tokens.frames.codes == list(audio[frames - 200 : frames])
+    assert await store.recording("ann") == audio[frames - 200 : frames]
+    once = await resolver.resolve(ReferenceVoice(audio[:frames], ""), Style(), model)
+    assert once.speaker == (await store.find("ann")).tokens.speaker
+    assert (await voices.update("ann", None, "Words of the part.")).transcript == "Words of the part."
+    assert (await voices.get("ann")).heard is None
+
+
+async def test_what_was_heard_of_a_part_is_not_taken_for_all(voices, stages, store):
+    resolver, model = VoiceResolver(stages, store, GatewayMetrics(CollectorRegistry())), stages.model()
+    await resolver.resolve(ReferenceVoice(bytes(300), ""), Style(), model)
+    with pytest.raises(InvalidRequest, match=r"has 6\.0"):
+        await resolver.resolve(ReferenceVoice(bytes(300), "Her words."), Style(), model)
 
 
 @pytest.mark.parametrize("frames", [1, 200])

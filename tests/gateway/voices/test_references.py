@@ -66,11 +66,11 @@ async def test_voice_whose_recording_the_codec_refuses_stays_as_it_was(reference
 async def test_reference_is_read_once_for_each_codec(references, stages, doubles):
     model = stages.model()
     for _ in range(2):
-        assert (await references.tokens(b"audio", model)).speaker == speaker_of(5, *b"aud")
+        assert (await references.tokens(b"audio", "Hm.", model)).speaker == speaker_of(5, *b"aud")
     assert doubles.tokenizer.calls == 1
     doubles.tokenizer.model = replace(doubles.tokenizer.model, revision=Revision("a later codec", REVISION.llm))
     later = replace(model, revision=doubles.tokenizer.model.revision)
-    await references.tokens(b"audio", later)
+    await references.tokens(b"audio", "Hm.", later)
     assert doubles.tokenizer.calls == 2
 
 
@@ -83,10 +83,10 @@ async def test_replicas_of_another_revision_are_passed_over(references, stages, 
             raise WrongRevision("Another is served here.")
 
     doubles.tokenizer.before = before
-    assert (await references.recorded(b"audio", stages.model())).recording == b"audio"
+    assert (await references.recorded(b"audio", "Hm.", stages.model())).recording == b"audio"
     assert doubles.tokenizer.calls == wrong + 1
 
 
 async def test_tokenizer_of_another_revision_everywhere_is_unavailable(references, stages):
     with pytest.raises(StageUnavailable, match="No replica of the tokenizer"):
-        await references.tokens(b"audio", replace(stages.model(), revision=Revision("nobody's", REVISION.llm)))
+        await references.tokens(b"audio", "Hm.", replace(stages.model(), revision=Revision("nobody's", REVISION.llm)))

@@ -343,6 +343,7 @@ class Voice(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     BUILT_IN_FIELD_NUMBER: _builtins.int
     ALIAS_OF_FIELD_NUMBER: _builtins.int
+    REFERENCE_PART_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"voices/{voice}"."""
     display_name: _builtins.str
@@ -361,6 +362,10 @@ class Voice(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Unset for voices that the model brings along."""
 
+    @_builtins.property
+    def reference_part(self) -> Global___ReferencePart:
+        """What was heard of the recording; set in the answer to CreateVoice alone."""
+
     def __init__(
         self,
         *,
@@ -371,14 +376,43 @@ class Voice(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         built_in: _builtins.bool = ...,
         alias_of: _builtins.str = ...,
+        reference_part: Global___ReferencePart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "design", b"design"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "design", b"design", "reference_part", b"reference_part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias_of", b"alias_of", "built_in", b"built_in", "create_time", b"create_time", "design", b"design", "display_name", b"display_name", "name", b"name", "transcript", b"transcript"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias_of", b"alias_of", "built_in", b"built_in", "create_time", b"create_time", "design", b"design", "display_name", b"display_name", "name", b"name", "reference_part", b"reference_part", "transcript", b"transcript"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Voice: _TypeAlias = Voice  # noqa: Y015
+
+@_typing.final
+class ReferencePart(_message.Message):
+    """A part of a recording: without the silence around the speech, and of a long recording without transcript the part with
+    the most speech.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_SECONDS_FIELD_NUMBER: _builtins.int
+    END_SECONDS_FIELD_NUMBER: _builtins.int
+    start_seconds: _builtins.float
+    """Seconds before it."""
+    end_seconds: _builtins.float
+    """Seconds of the recording at its end."""
+    def __init__(
+        self,
+        *,
+        start_seconds: _builtins.float = ...,
+        end_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_seconds", b"end_seconds", "start_seconds", b"start_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReferencePart: _TypeAlias = ReferencePart  # noqa: Y015
 
 @_typing.final
 class ListVoicesRequest(_message.Message):

@@ -28,6 +28,19 @@ class VoiceBody(BaseModel):
     type: Literal["audio_sample", "built_in"]
 
 
+class HeardPart(BaseModel):
+    """In seconds of the recording: without the silence around the speech, and of a long recording without transcript
+    the part with the most speech.
+    """
+
+    start: float
+    end: float
+
+
+class CreatedVoice(VoiceBody):
+    heard: HeardPart | None = None
+
+
 class VoiceList(BaseModel):
     """OpenAI's list form; `voices` is what Open WebUI and wyoming_openai read."""
 
@@ -76,14 +89,21 @@ async def list_voices(
     return VoiceList(data=voices, voices=voices, first_id=first, last_id=last, has_more=bool(page.next_token))
 
 
-@router.post("/v1/audio/voices", summary="Clone a voice from a recording and keep it", dependencies=DOCUMENTED_KEY)
+@router.post(
+    "/v1/audio/voices",
+    summary="Clone a voice from a recording and keep it",
+    dependencies=DOCUMENTED_KEY,
+    response_model_exclude_none=True,
+)
 async def create_voice(
     form: Annotated[VoiceForm, Form(media_type="multipart/form-data")], gateway: TheGateway, uploads: TheUploads
-) -> VoiceBody:
+) -> CreatedVoice:
     async with uploads:
         sample = await form.audio_sample.read()
         with renamed_fields(_FIELDS):
-            return _body(await gateway.voices.create(form.id, form.name, sample, form.transcript))
+            voice = await gateway.voices.create(form.id, form.name, sample, form.transcript)
+    heard = None if voice.heard is None else HeardPart(start=round(voice.heard[0], 2), end=round(voice.heard[1], 2))
+    return CreatedVoice(**dict(_body(voice)), heard=heard)
 
 
 @router.get("/v1/audio/voices/{voice_id:path}", summary="Show a voice")

@@ -177,8 +177,8 @@ class LlmDescription(_message.Message):
     max_frames: _builtins.int
     """Most frames of one Generate, with those of its context; a text takes some of them."""
     max_reference_frames: _builtins.int
-    """Longest reference, in frames, that it continues by its transcript; a longer one is cloned without. Absent: any that
-    the tokenizer takes.
+    """Longest reference, in frames, that it continues by its transcript; of a longer one without, the best part counts.
+    Absent: any that the tokenizer takes.
     """
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[Global___Capability.ValueType]:

@@ -27,17 +27,17 @@ from voxline.stages.v1 import revision_pb2 as voxline_dot_stages_dot_v1_dot_revi
 from voxline.stages.v1 import speaker_pb2 as voxline_dot_stages_dot_v1_dot_speaker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!voxline/stages/v1/tokenizer.proto\x12\x11voxline.stages.v1\x1a\x1evoxline/stages/v1/frames.proto\x1a voxline/stages/v1/revision.proto\x1a\x1fvoxline/stages/v1/speaker.proto\"i\n\x0fTokenizeRequest\x12-\n\x08revision\x18\x01 \x01(\x0b\x32\x1b.voxline.stages.v1.Revision\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\x12\x18\n\x10return_recording\x18\x03 \x01(\x08\"\x97\x01\n\x10TokenizeResponse\x12+\n\x07speaker\x18\x01 \x01(\x0b\x32\x1a.voxline.stages.v1.Speaker\x12)\n\x06\x66rames\x18\x02 \x01(\x0b\x32\x19.voxline.stages.v1.Frames\x12\x18\n\x10\x64uration_seconds\x18\x03 \x01(\x01\x12\x11\n\trecording\x18\x04 \x01(\x0c\x32k\n\x10TokenizerService\x12W\n\x08Tokenize\x12\".voxline.stages.v1.TokenizeRequest\x1a#.voxline.stages.v1.TokenizeResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!voxline/stages/v1/tokenizer.proto\x12\x11voxline.stages.v1\x1a\x1evoxline/stages/v1/frames.proto\x1a voxline/stages/v1/revision.proto\x1a\x1fvoxline/stages/v1/speaker.proto\"\x82\x01\n\x0fTokenizeRequest\x12-\n\x08revision\x18\x01 \x01(\x0b\x32\x1b.voxline.stages.v1.Revision\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\x12\x18\n\x10return_recording\x18\x03 \x01(\x08\x12\x17\n\x0flongest_seconds\x18\x04 \x01(\x01\"\xae\x01\n\x10TokenizeResponse\x12+\n\x07speaker\x18\x01 \x01(\x0b\x32\x1a.voxline.stages.v1.Speaker\x12)\n\x06\x66rames\x18\x02 \x01(\x0b\x32\x19.voxline.stages.v1.Frames\x12\x18\n\x10\x64uration_seconds\x18\x03 \x01(\x01\x12\x11\n\trecording\x18\x04 \x01(\x0c\x12\x15\n\rstart_seconds\x18\x05 \x01(\x01\x32k\n\x10TokenizerService\x12W\n\x08Tokenize\x12\".voxline.stages.v1.TokenizeRequest\x1a#.voxline.stages.v1.TokenizeResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voxline.stages.v1.tokenizer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TOKENIZEREQUEST']._serialized_start=155
-  _globals['_TOKENIZEREQUEST']._serialized_end=260
-  _globals['_TOKENIZERESPONSE']._serialized_start=263
-  _globals['_TOKENIZERESPONSE']._serialized_end=414
-  _globals['_TOKENIZERSERVICE']._serialized_start=416
-  _globals['_TOKENIZERSERVICE']._serialized_end=523
+  _globals['_TOKENIZEREQUEST']._serialized_start=156
+  _globals['_TOKENIZEREQUEST']._serialized_end=286
+  _globals['_TOKENIZERESPONSE']._serialized_start=289
+  _globals['_TOKENIZERESPONSE']._serialized_end=463
+  _globals['_TOKENIZERSERVICE']._serialized_start=465
+  _globals['_TOKENIZERSERVICE']._serialized_end=572
 # @@protoc_insertion_point(module_scope)

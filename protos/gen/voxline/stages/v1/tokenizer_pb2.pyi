@@ -28,10 +28,15 @@ class TokenizeRequest(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
     RETURN_RECORDING_FIELD_NUMBER: _builtins.int
+    LONGEST_SECONDS_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
     """Joined: a whole file in any common container (wav, flac, mp3, m4a, ogg, webm). The channel with the voice counts."""
     return_recording: _builtins.bool
     """Whether the recording shall come back, to be kept. Of the first piece."""
+    longest_seconds: _builtins.float
+    """Of a longer recording only a part of so many seconds counts, the one with the most speech; 0: all of it counts. Of the
+    first piece.
+    """
     @_builtins.property
     def revision(self) -> _revision_pb2.Revision:
         """What the caller expects to be served; empty parts fit any. Of the first piece."""
@@ -42,10 +47,11 @@ class TokenizeRequest(_message.Message):
         revision: _revision_pb2.Revision | None = ...,
         audio: _builtins.bytes = ...,
         return_recording: _builtins.bool = ...,
+        longest_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "return_recording", b"return_recording", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "longest_seconds", b"longest_seconds", "return_recording", b"return_recording", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -61,19 +67,22 @@ class TokenizeResponse(_message.Message):
     FRAMES_FIELD_NUMBER: _builtins.int
     DURATION_SECONDS_FIELD_NUMBER: _builtins.int
     RECORDING_FIELD_NUMBER: _builtins.int
+    START_SECONDS_FIELD_NUMBER: _builtins.int
     duration_seconds: _builtins.float
-    """Length of the recording as it was read."""
+    """Length of what was heard: without the silence around it, and of the part that counts."""
     recording: _builtins.bytes
     """If asked for, and joined: the channel that counts, at its own rate and as it was heard, without its faults, as mono FLAC.
     Tokenized again it gives the same answer.
     """
+    start_seconds: _builtins.float
+    """Where in the file that begins."""
     @_builtins.property
     def speaker(self) -> _speaker_pb2.Speaker:
         """With its state, however large."""
 
     @_builtins.property
     def frames(self) -> _frames_pb2.Frames:
-        """Of the whole recording, from frame 0."""
+        """Of all that was heard, from frame 0."""
 
     def __init__(
         self,
@@ -82,10 +91,11 @@ class TokenizeResponse(_message.Message):
         frames: _frames_pb2.Frames | None = ...,
         duration_seconds: _builtins.float = ...,
         recording: _builtins.bytes = ...,
+        start_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "speaker", b"speaker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_seconds", b"duration_seconds", "frames", b"frames", "recording", b"recording", "speaker", b"speaker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_seconds", b"duration_seconds", "frames", b"frames", "recording", b"recording", "speaker", b"speaker", "start_seconds", b"start_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
