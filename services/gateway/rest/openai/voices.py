@@ -81,7 +81,8 @@ async def list_voices(
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> VoiceList | VoiceNames:
     """Those behind the voice of id `after`. `?legacy=true` gives the ids alone."""
-    page = await gateway.voices.list(after, limit)
+    with renamed_fields({"page_token": "after"}):
+        page = await gateway.voices.list(after, limit)
     voices = [_body(voice) for voice in page.voices]
     if legacy:
         return VoiceNames(voices=[voice.id for voice in voices])
