@@ -73,10 +73,11 @@ class Api:
 
 
 def _is_this_machine(host: str) -> bool:
+    host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ip_address(host).is_loopback
+        return ip_address(host).is_loopback or ip_address(host).is_unspecified
     except ValueError:
         return False
 

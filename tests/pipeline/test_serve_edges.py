@@ -48,7 +48,9 @@ def test_addresses_of_ipv6(tmp_path: Path, host: str, asked: str) -> None:
         assert re.fullmatch(r"http://\[::1\]:\d+", url)
         assert re.search(r"\[::1?\]:\d+ \(gRPC\)", lines[-1])
         port = url.rpartition(":")[2]
-        reply = httpx.post(f"http://{asked}:{port}/v1/audio/speech", json={"input": "Hello."}, timeout=120)
+        reply = httpx.post(
+            f"http://{asked}:{port}/v1/audio/speech", json={"input": "Hello."}, timeout=120, trust_env=False
+        )
         assert reply.status_code == 200
 
 

@@ -290,3 +290,8 @@ async def test_an_error_of_a_stage_after_the_first_byte_is_its_row_as_an_event(c
                 events += [json.loads(line.removeprefix("data: "))] if line.startswith("data: ") else []
     assert events[0]["type"] == "speech.audio.delta"
     assert (events[-1]["type"], events[-1]["error"]["code"]) == ("error", TABLE[outcome(cls, stage)].openai_code)
+
+
+async def test_a_place_in_the_list_that_is_none_is_named_as_it_was_sent(client):
+    reply = await client.get("/v1/audio/voices", params={"after": "\0"})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "after")
